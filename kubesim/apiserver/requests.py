@@ -1,0 +1,116 @@
+"""An API request as data: what every component hands to its link, and what every verb of the apiserver takes.
+
+A controller's intent, a kubelet's status write, a user's ``apply`` and an HTTP request are all this one record, so they can be
+logged, delayed, lost, repeated and compared. The verbs are upstream's (get, list, create, update, patch, delete,
+deletecollection); ``options`` holds the query parameters and body options by upstream's own camelCase names:
+
+====================  =============================================================================================
+key                   meaning
+====================  =============================================================================================
+gracePeriodSeconds    int, delete
+propagationPolicy     "Background", "Foreground" or "Orphan", delete
+preconditions         {"uid": str, "resourceVersion": str}, delete and update
+patchType             "json", "merge", "strategic" or "apply"
+labelSelector         str, list and deletecollection
+fieldSelector         str, list and deletecollection
+limit, continue       int and str, list
+resourceVersion       str, get and list
+resourceVersionMatch  "Exact" or "NotOlderThan", list
+dryRun                True
+====================  =============================================================================================
+
+The body ``obj`` is read-only from the moment it is sent: the server may store parts of it as they are.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Object = dict[str, Any]
+NO_OPTIONS: Mapping[str, Any] = {}
+
+
+class Request:
+    """One request. ``resource`` is ``plural`` or ``plural.group``; ``namespace`` is empty for cluster-scoped kinds."""
+
+    __slots__ = ("name", "namespace", "obj", "options", "resource", "subresource", "user", "verb")
+
+    def __init__(
+        self,
+        verb: str,
+        resource: str,
+        namespace: str = "",
+        name: str = "",
+        obj: Any = None,
+        subresource: str = "",
+        options: Mapping[str, Any] = NO_OPTIONS,
+        user: str = "",
+    ) -> None:
+        self.verb = verb
+        self.resource = resource
+        self.namespace = namespace
+        self.name = name
+        self.obj = obj
+        self.subresource = subresource
+        self.options = options
+        self.user = user
+
+    def __repr__(self) -> str:
+        path = "/".join(part for part in (self.resource, self.namespace, self.name, self.subresource) if part)
+        return f"<Request {self.verb} {path} by {self.user or '?'}>"
+
+
+class WatchEvent:
+    """One change as a watcher sees it. ``obj`` is the new state (the last one, with the delete's revision, for DELETED)."""
+
+    __slots__ = ("obj", "old", "revision", "type")
+
+    def __init__(self, type_: str, obj: Object, old: Object | None, revision: int) -> None:
+        self.type = type_  # ADDED, MODIFIED, DELETED or BOOKMARK
+        self.obj = obj
+        self.old = old  # the state before, None when it was not in the selection
+        self.revision = revision
+
+    def __repr__(self) -> str:
+        return f"<{self.type} {self.obj['metadata'].get('name')} at {self.revision}>"
+
+
+def get(resource: str, namespace: str, name: str, **options: Any) -> Request:
+    """Read one object."""
+    return Request("get", resource, namespace, name, options=options)
+
+
+def list_(resource: str, namespace: str = "", **options: Any) -> Request:
+    """List a resource, in all namespaces when ``namespace`` is empty."""
+    return Request("list", resource, namespace, options=options)
+
+
+def create(resource: str, namespace: str, obj: Object, **options: Any) -> Request:
+    """Create ``obj``; the answer is the object as stored."""
+    return Request("create", resource, namespace, obj["metadata"].get("name", ""), obj, options=options)
+
+
+def update(resource: str, obj: Object, subresource: str = "", **options: Any) -> Request:
+    """Replace an object, or its status when ``subresource`` is ``status``; 409 when its resourceVersion is stale."""
+    metadata = obj["metadata"]
+    return Request("update", resource, metadata.get("namespace", ""), metadata["name"], obj, subresource, options)
+
+
+def patch(resource: str, namespace: str, name: str, body: Any, patch_type: str = "merge", subresource: str = "", **options: Any) -> Request:
+    """Patch an object; ``patch_type`` is json, merge, strategic or apply."""
+    return Request("patch", resource, namespace, name, body, subresource, {"patchType": patch_type, **options})
+
+
+def delete(resource: str, namespace: str, name: str, **options: Any) -> Request:
+    """Delete one object."""
+    return Request("delete", resource, namespace, name, options=options)
+
+
+def bind(namespace: str, name: str, uid: str, node: str) -> Request:
+    """Bind a Pod to a node: POST pods/NAME/binding with the Pod's uid, as upstream's DefaultBinder sends it."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": name, "namespace": namespace, "uid": uid},
+        "target": {"kind": "Node", "name": node},
+    }
+    return Request("create", "pods", namespace, name, body, "binding")

@@ -1,0 +1,76 @@
+"""What a controller is: the kinds it watches, each mapped to keys, and one level-based function of a key.
+
+``reconcile`` reads the view and returns intents; it writes nothing and keeps nothing but what it can derive again. The runner
+applies the intents in order, owns the work queue, conflicts, expectations, back-off and slow start, and calls again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kubesim.apiserver.requests import Object, Request
+
+Mapper = Callable[["View", Object | None, Object | None], Iterable[str]]  # (view, old, new) -> keys to reconcile
+
+
+@dataclass(frozen=True, slots=True)
+class EventIntent:
+    """Record an event about ``regarding`` (an object), as upstream's recorder does: reason and message are upstream's."""
+
+    regarding: Object
+    type: str  # Normal or Warning
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Requests sent in slow start (1, 2, 4, ... at a time; the rest is dropped at the first failure) under expectations.
+
+    Each request may have its event for success and for failure: ``on_success(outcome)`` and ``on_failure(error)`` give intents.
+    """
+
+    requests: Sequence[Request]
+    on_success: Callable[[Object], Sequence["Intent"]] | None = None
+    on_failure: Callable[[Any], Sequence["Intent"]] | None = None
+
+
+Intent = Request | EventIntent | Burst
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What to do about a key, and when to look at it again if nothing happens (``requeue_after_ns``)."""
+
+    intents: Sequence[Intent] = ()
+    requeue_after_ns: int | None = None
+
+
+DONE = Result()
+
+
+class View(Protocol):
+    """A controller's read-only picture of the cluster: the shared informers' caches."""
+
+    def get(self, resource: str, key: str) -> Object | None:
+        """The object at ``namespace/name`` (or ``name``), or None."""
+
+    def list(self, resource: str, namespace: str = "") -> Iterable[Object]:
+        """All objects of a resource, in one namespace if given, in the order they were first seen."""
+
+    def indexed(self, resource: str, index: str, value: str) -> Mapping[str, Object]:
+        """The objects whose index function gave ``value``, by key, in the order they were first seen."""
+
+    def satisfied(self, key: str) -> bool:
+        """Whether everything this controller sent for ``key`` has been seen in the caches."""
+
+
+class Controller(Protocol):
+    """One controller: a file in this folder exports a factory ``CONTROLLER``."""
+
+    name: str  # upstream's component name: "replicaset-controller"
+    resource: str  # the kind whose keys it reconciles: "replicasets.apps"
+    watches: Mapping[str, Mapper]
+
+    def reconcile(self, key: str, view: View, now_ns: int) -> Result:
+        """Drive the object at ``key`` one step towards its desired state."""

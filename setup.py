@@ -1,0 +1,30 @@
+"""Build the compiled extensions of ``kubesim/_core``; everything else is declared in pyproject.toml.
+
+``KUBESIM_DEBUG=1`` builds with every Cython check and C assertion on (``make debug``); the tests run on that build too.
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("KUBESIM_DEBUG") == "1"
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "nonecheck": DEBUG,
+    "overflowcheck": DEBUG,
+    "cdivision": not DEBUG,
+    "embedsignature": True,
+}
+COMPILE_ARGS = ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-fno-plt"]
+
+extensions = [
+    Extension(f"kubesim._core.{path.stem}", [str(path)], extra_compile_args=COMPILE_ARGS)
+    for path in sorted(Path("kubesim/_core").glob("*.pyx"))
+]
+
+setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force=DEBUG, show_all_warnings=True))
