@@ -20,7 +20,7 @@ DIRECTIVES = {
     "cdivision": not DEBUG,
     "embedsignature": True,
 }
-COMPILE_ARGS = ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-fno-plt"]
+COMPILE_ARGS = ["-O1", "-g", "-UNDEBUG", "-ffp-contract=off"] if DEBUG else ["-O3", "-fno-plt", "-ffp-contract=off"]
 
 extensions = [
     Extension(f"kubesim._core.{path.stem}", [str(path)], extra_compile_args=COMPILE_ARGS)

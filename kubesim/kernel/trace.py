@@ -1,0 +1,77 @@
+"""The trace: what happened, in order, folded into a digest.
+
+Two runs with equal digests did the same things in the same order. A record is a few integers, texts, booleans, None or finite floats, or
+tuples of those; it is written as canonical JSON, one after the other, so the digest does not depend on how records are buffered, on
+PYTHONHASHSEED or on the machine. The records themselves are not kept.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+BUFFER_RECORDS_MAX = 512
+DIGEST_SIZE = 16
+
+
+class Trace:
+    """An append-only sequence of records of which the count and a digest are kept.
+
+    >>> trace = Trace()
+    >>> trace.record(5, "kubelet", "started")
+    >>> trace.count, len(trace.digest())
+    (1, 32)
+    """
+
+    __slots__ = ("_buffer", "_folded_count", "_hash", "_listeners")
+
+    def __init__(self) -> None:
+        self._buffer: list[tuple[Any, ...]] = []
+        self._folded_count = 0
+        self._hash = blake2b(digest_size=DIGEST_SIZE)
+        self._listeners: tuple[Callable[[tuple[Any, ...]], None], ...] = ()
+
+    def record(self, *fields: Any) -> None:
+        """Append a record. What cannot be encoded is refused with a TypeError, at the latest by ``digest()``."""
+        self._buffer.append(fields)
+        if self._listeners:
+            for listener in self._listeners:
+                listener(fields)
+        if len(self._buffer) >= BUFFER_RECORDS_MAX:
+            self._fold()
+
+    def listen(self, function: Callable[[tuple[Any, ...]], None]) -> None:
+        """Call ``function(fields)`` at every record from now on: for those who want to keep or print them."""
+        self._listeners = (*self._listeners, function)
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return self._folded_count + len(self._buffer)
+
+    def digest(self) -> str:
+        """Return the digest of all records so far, 32 hexadecimal digits."""
+        self._fold()
+        return self._hash.hexdigest()
+
+    def _fold(self) -> None:
+        # "[[1,2],[3]]" without the outer brackets and with a comma after it: the same bytes however the records are cut into batches.
+        if not self._buffer:
+            return
+        try:
+            encoded = orjson.dumps(self._buffer)
+        except TypeError as error:
+            raise TypeError(f"a record holds a field that has no canonical text: {self._culprit()!r}") from error
+        self._folded_count += len(self._buffer)
+        self._buffer.clear()
+        self._hash.update(encoded[1:-1])
+        self._hash.update(b",")
+
+    def _culprit(self) -> tuple[Any, ...]:
+        for fields in self._buffer:
+            try:
+                orjson.dumps(fields)
+            except TypeError:
+                return fields
+        raise AssertionError("every record can be encoded alone")
