@@ -11,7 +11,7 @@ cdef struct Entry:              # one element of the 4-ary heap, 24 bytes
 
 cdef struct Slot:               # where an event's call lives: calls[2 * slot] is the function, calls[2 * slot + 1] its arguments
     uint64_t sequence           # of the event that lives here; 0 = free
-    uint64_t next_free          # index of the next free slot while free
+    uint64_t next_free          # index of the next free slot while free; 1 while a standing event lives here, else 0
 
 
 cdef class Agenda:
@@ -29,6 +29,7 @@ cdef class Agenda:
     cdef bint stop_requested
     cdef readonly int64_t now_ns
     cdef readonly int64_t pending_count
+    cdef readonly int64_t standing_count    # of the pending ones, those that no one waits for
     cdef readonly int64_t dispatched_count
     cdef readonly int64_t cancelled_count
 

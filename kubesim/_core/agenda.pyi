@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 PENDING_MAX: int
+PRIORITY_STANDING: int
 TIME_NS_MAX: int
 
 class Agenda:
@@ -9,6 +10,8 @@ class Agenda:
     def now_ns(self) -> int: ...
     @property
     def pending_count(self) -> int: ...
+    @property
+    def standing_count(self) -> int: ...
     @property
     def dispatched_count(self) -> int: ...
     @property

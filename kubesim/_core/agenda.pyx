@@ -21,6 +21,7 @@ cdef enum:
     SLOT_BITS = 24
     ARITY_SHIFT = 2
     CANCELLED_MIN = 64          # fewer leftovers than this are not worth a rebuild
+    STANDING = 1000             # from this priority on, an event stands: it is always there, and nothing waits for it
     SIGNAL_INTERVAL = 1024      # events between two looks at pending signals (callbacks written in C never look)
 
 cdef uint64_t SLOT_MASK = (<uint64_t>1 << SLOT_BITS) - 1
@@ -28,6 +29,7 @@ cdef uint64_t SEQUENCE_MAX = (<uint64_t>1 << (63 - SLOT_BITS)) - 1
 cdef uint64_t FREE_END = UINT64_MAX
 
 PENDING_MAX = 1 << SLOT_BITS    # events pending at one time
+PRIORITY_STANDING = STANDING
 TIME_NS_MAX = INT64_MAX
 
 
@@ -119,6 +121,7 @@ cdef void rebuild(Agenda agenda) noexcept nogil:
 
 cdef inline int release(Agenda agenda, uint64_t index) except -1:
     # Empty a slot. The caller holds the references of its call: dropping the last one here could run any code.
+    agenda.standing_count -= <int64_t>agenda.slots[index].next_free
     agenda.slots[index].sequence = 0
     agenda.slots[index].next_free = agenda.free_head
     agenda.free_head = index
@@ -232,6 +235,8 @@ cdef class Agenda:
         index = <uint64_t>take_slot(self, function, arguments)
         self.sequence += 1
         self.slots[index].sequence = self.sequence
+        self.slots[index].next_free = 1 if priority >= STANDING else 0
+        self.standing_count += priority >= STANDING
         entry = &self.heap[self.heap_count]
         entry.time_ns = time_ns if time_ns > self.now_ns else self.now_ns
         entry.tie = tie_of(self, self.sequence)
@@ -314,15 +319,17 @@ cdef class Agenda:
 
     def check(self):
         """Verify every invariant; raises AssertionError with the state. O(n)."""
-        cdef size_t index, live = 0, free_count = 0
+        cdef size_t index, live = 0, free_count = 0, standing = 0
         cdef uint64_t free_slot = self.free_head
         for index in range(1, self.heap_count):
             assert not before(&self.heap[index], &self.heap[(index - 1) >> ARITY_SHIFT]), f"heap order is broken at {index}"
         for index in range(self.heap_count):
             if is_live(self, &self.heap[index]):
                 live += 1
+                standing += self.heap[index].priority >= STANDING
                 assert self.heap[index].time_ns >= self.now_ns, f"an event at {self.heap[index].time_ns} is before now, {self.now_ns}"
         assert <int64_t>live == self.pending_count, f"{live} live entries, {self.pending_count} pending"
+        assert <int64_t>standing == self.standing_count, f"{standing} standing entries, {self.standing_count} counted"
         assert self.heap_count <= 2 * live + CANCELLED_MIN, f"{self.heap_count} entries for {live} pending events"
         assert <size_t>len(self.calls) == 2 * self.slot_count, f"{len(self.calls)} references for {self.slot_count} slots"
         while free_slot != FREE_END:

@@ -1,6 +1,6 @@
 """The kernel: virtual time, one ordered agenda, named random streams, a network and a trace. Knows nothing of Kubernetes."""
 
-from kubesim.kernel.loop import PRIORITY_EARLY, PRIORITY_LATE, PRIORITY_NORMAL, Kernel
+from kubesim.kernel.loop import PRIORITY_EARLY, PRIORITY_LATE, PRIORITY_NORMAL, PRIORITY_STANDING, Kernel
 from kubesim.kernel.rng import Stream
 from kubesim.kernel.time import (
     DAY,
@@ -29,6 +29,7 @@ __all__ = [
     "PRIORITY_EARLY",
     "PRIORITY_LATE",
     "PRIORITY_NORMAL",
+    "PRIORITY_STANDING",
     "SECOND",
     "Kernel",
     "Stream",

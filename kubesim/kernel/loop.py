@@ -7,16 +7,21 @@ driver (``kubesim/drive``) owns it, and whether that driver jumps or sleeps is i
 from collections.abc import Generator
 from typing import Self
 
-from kubesim._core.agenda import Agenda
+from kubesim._core.agenda import PRIORITY_STANDING, Agenda
 from kubesim._core.random import Stream
 from kubesim.kernel.rng import Streams
 from kubesim.kernel.time import EPOCH_NS
 from kubesim.kernel.trace import Trace
 
+__all__ = ["PRIORITY_EARLY", "PRIORITY_LATE", "PRIORITY_NORMAL", "PRIORITY_STANDING", "Kernel"]
+
 # Among equal times the lower runs first; equal priorities run in the order of insertion.
 PRIORITY_EARLY = -100
 PRIORITY_NORMAL = 0
 PRIORITY_LATE = 100
+# From PRIORITY_STANDING (1000) on, an event stands: a timer that is always there (compaction, the flush of a queue, the end of an
+# Event's life) or a deadline that is not expected to pass. Standing events run like all others, but a system in which only such
+# events are left is quiet: nothing more happens until somebody asks for something.
 
 
 class Kernel(Agenda):
@@ -50,6 +55,11 @@ class Kernel(Agenda):
     def rng(self, name: str) -> Stream:
         """Return the random stream of this name: its draws depend on (seed, name) only, never on which streams were asked for before."""
         return self._streams.stream(name)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether only standing events are left: nothing more will happen by itself. O(1)."""
+        return self.pending_count == self.standing_count
 
     def run(self) -> Generator[int | None, int, None]:
         """Yield the next deadline in ns (None: nothing to do), be resumed with the present time, dispatch what is due, for ever.

@@ -3,7 +3,7 @@
 import pytest
 
 from kubesim.drive import virtual
-from kubesim.kernel import EPOCH_NS, PRIORITY_EARLY, PRIORITY_LATE, SECOND, Kernel
+from kubesim.kernel import EPOCH_NS, PRIORITY_EARLY, PRIORITY_LATE, PRIORITY_STANDING, SECOND, Kernel
 
 
 def test_equal_times_run_by_priority_then_insertion() -> None:
@@ -77,3 +77,15 @@ def test_shuffled_ties_keep_time_and_priority_and_depend_on_the_seed_only() -> N
     assert shuffled(1)[2:] != list(range(20))
     assert shuffled(1) == shuffled(1)
     assert shuffled(1) != shuffled(2)
+
+
+def test_a_kernel_is_quiet_when_only_standing_events_are_left() -> None:
+    kernel, seen = Kernel(), []
+    standing = kernel.after(5, seen.append, "standing", priority=PRIORITY_STANDING)
+    kernel.after(3, seen.append, "work")
+    assert not kernel.quiet
+    assert virtual.run(kernel, predicate=lambda: kernel.quiet) == virtual.PREDICATE
+    assert seen == ["work"]
+    kernel.check()
+    assert kernel.cancel(standing) and kernel.quiet and kernel.standing_count == 0
+    kernel.check()
