@@ -36,6 +36,10 @@ class Link(Protocol):
 
     user: str
 
+    @property
+    def now_ns(self) -> int:
+        """The component's clock."""
+
     def send(self, request: Request, done: Done | None = None) -> None:
         """Send a request; ``done`` gets the object or the ApiError, now or later."""
 

@@ -1,0 +1,223 @@
+"""Event recorders: what a component says about objects, correlated as upstream does before it reaches the apiserver.
+
+``EventRecorder`` (core/v1; kubelet, controllers): equal events are counted in one object; from the 10th different message of one
+(object, type, reason) within 600 s on, they fold into "(combined from similar events): ..."; one object may say 25 things at once,
+then one per 300 s. ``SeriesRecorder`` (events.k8s.io/v1; scheduler): equal events within 6 minutes are one series.
+Each event costs a few dict operations and one request; the caches hold 4096 entries, least recently used out first.
+
+Upstream: client-go/tools/record (event.go, events_cache.go), client-go/tools/events (event_recorder.go, event_broadcaster.go).
+Left out: the retries and the queue of 1000 between recorder and sink, the refresh of a running series every 30 minutes.
+"""
+
+from typing import Any, TypeVar
+
+from kubesim.api.errors import ApiError
+from kubesim.apiserver.requests import Object, Request
+from kubesim.client.contract import Link
+from kubesim.kernel.time import SECOND, format_micro_time, format_time
+
+CACHE_ENTRIES_MAX = 4096
+SIMILAR_MAX = 10
+SIMILAR_INTERVAL_NS = 600 * SECOND
+SPAM_BURST = 25
+SPAM_REFILL_NS = 300 * SECOND
+SERIES_INTERVAL_NS = 360 * SECOND
+COMBINED = "(combined from similar events): "
+
+PATCH_OPTIONS = {"patchType": "strategic"}
+Key = tuple[str, ...]
+Entry = TypeVar("Entry")
+
+
+def reference_of(obj: Object, field_path: str = "") -> dict[str, Any]:
+    """The ObjectReference of an object, upstream's field order."""
+    metadata = obj["metadata"]
+    reference = {"kind": obj["kind"]}
+    for name in ("namespace", "name", "uid"):
+        if metadata.get(name):
+            reference[name] = metadata[name]
+    reference["apiVersion"] = obj["apiVersion"]
+    if metadata.get("resourceVersion"):
+        reference["resourceVersion"] = metadata["resourceVersion"]
+    if field_path:
+        reference["fieldPath"] = field_path
+    return reference
+
+
+def _remember(cache: dict[Key, Entry], key: Key, entry: Entry) -> None:
+    """Put an entry last; O(1)."""
+    cache[key] = entry
+    if len(cache) > CACHE_ENTRIES_MAX:
+        del cache[next(iter(cache))]
+
+
+class _Names:
+    """Names of events: ``<object>.<nanoseconds in hex>``, as upstream; never twice from one recorder.
+
+    Upstream relies on its clock never showing a nanosecond twice. In virtual time many things happen in one, and two
+    components speak about one object in the same one: so each component has its own offset below a microsecond, and counts on.
+    """
+
+    __slots__ = ("_last_ns", "_offset_ns")
+
+    def __init__(self, component: str, host: str) -> None:
+        hash_ = 2166136261
+        for byte in f"{component}/{host}".encode():
+            hash_ = (hash_ ^ byte) * 16777619 & 0xFFFFFFFF
+        self._offset_ns = hash_ % 997
+        self._last_ns = 0
+
+    def name(self, about: str, now_ns: int) -> str:
+        self._last_ns = max(now_ns + self._offset_ns, self._last_ns + 1)
+        return f"{about}.{self._last_ns:x}"
+
+
+class EventRecorder:
+    """Records core/v1 Events for one component (on one host). Every call is O(1)."""
+
+    __slots__ = ("_groups", "_host", "_link", "_names", "_observed", "_source", "_spam", "component")
+
+    def __init__(self, link: Link, component: str, host: str = "") -> None:
+        self.component = component
+        self._link = link
+        self._host = host
+        self._source = {"component": component, "host": host} if host else {"component": component}
+        self._names = _Names(component, host)
+        self._groups: dict[Key, tuple[dict[str, None], int]] = {}  # similar events: messages, time of the last
+        self._observed: dict[Key, tuple[int, str, str]] = {}  # equal events: count, first time, name
+        self._spam: dict[Key, tuple[int, int]] = {}  # per object: level in ns (SPAM_REFILL_NS each), time of the level
+
+    def event(self, regarding: Object, type_: str, reason: str, message: str, field_path: str = "") -> None:
+        """Record an event about an object. ``type_`` is Normal or Warning; ``field_path`` names a part, ``spec.containers{app}``."""
+        metadata = regarding["metadata"]
+        name = metadata["name"]
+        now_ns = self._link.now_ns
+        about = (metadata.get("uid", ""), name)
+        group = (*about, type_, reason)
+        key: Key = (*group, message, field_path)
+        if self._is_many(group, message, now_ns):
+            message = COMBINED + message
+            key = group
+        seen = self._observed.pop(key, None)
+        time = format_time(now_ns)
+        if seen is None:
+            seen = (1, time, self._names.name(name, now_ns))
+        else:
+            seen = (seen[0] + 1, seen[1], seen[2])
+        _remember(self._observed, key, seen)
+        if self._is_spam(about, now_ns):
+            return
+        event = self._build(regarding, type_, reason, message, field_path, seen, time)
+        if seen[0] == 1:
+            self._create(event)
+        else:
+            self._count(event)
+
+    def _is_many(self, group: Key, message: str, now_ns: int) -> bool:
+        """Whether the event is to be combined with similar ones: the 10th different message within 600 s of the last."""
+        known = self._groups.pop(group, None)
+        if known is None or now_ns - known[1] > SIMILAR_INTERVAL_NS:
+            _remember(self._groups, group, ({message: None}, now_ns))
+            return False
+        messages = known[0]
+        messages[message] = None
+        _remember(self._groups, group, (messages, now_ns))
+        if len(messages) < SIMILAR_MAX:
+            return False
+        del messages[next(iter(messages))]
+        return True
+
+    def _is_spam(self, about: Key, now_ns: int) -> bool:
+        """Take one token of the object's bucket of 25; one more every 300 s."""
+        known = self._spam.pop(about, None)
+        level_ns = SPAM_BURST * SPAM_REFILL_NS if known is None else min(SPAM_BURST * SPAM_REFILL_NS, known[0] + now_ns - known[1])
+        spam = level_ns < SPAM_REFILL_NS
+        _remember(self._spam, about, (level_ns if spam else level_ns - SPAM_REFILL_NS, now_ns))
+        return spam
+
+    def _build(
+        self, regarding: Object, type_: str, reason: str, message: str, field_path: str, seen: tuple[int, str, str], time: str
+    ) -> Object:
+        count, first_time, name = seen
+        return {
+            "kind": "Event",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "namespace": regarding["metadata"].get("namespace") or "default"},
+            "involvedObject": reference_of(regarding, field_path),
+            "reason": reason,
+            "message": message,
+            "source": self._source,
+            "firstTimestamp": first_time,
+            "lastTimestamp": time,
+            "count": count,
+            "type": type_,
+            "eventTime": None,
+            "reportingComponent": self.component,
+            "reportingInstance": self._host,
+        }
+
+    def _create(self, event: Object) -> None:
+        metadata = event["metadata"]
+        self._link.send(Request("create", "events", metadata["namespace"], metadata["name"], event))
+
+    def _count(self, event: Object) -> None:
+        """Patch the known Event; when it has expired meanwhile, create it again."""
+        metadata = event["metadata"]
+        body = {"count": event["count"], "lastTimestamp": event["lastTimestamp"], "message": event["message"]}
+
+        def done(outcome: Object | ApiError) -> None:
+            if isinstance(outcome, ApiError) and outcome.reason == "NotFound":
+                self._create(event)
+
+        self._link.send(Request("patch", "events", metadata["namespace"], metadata["name"], body, "", PATCH_OPTIONS), done)
+
+
+class SeriesRecorder:
+    """Records Events of the new kind (``eventTime``, ``action``, ``series``), stored in core/v1 form. Every call is O(1)."""
+
+    __slots__ = ("_instance", "_link", "_names", "_series", "component")
+
+    def __init__(self, link: Link, component: str, instance: str = "") -> None:
+        self.component = component
+        self._link = link
+        self._instance = instance or component
+        self._names = _Names(component, self._instance)
+        self._series: dict[Key, tuple[int, int, str]] = {}  # equal events: count, time of the last, name
+
+    def event(self, regarding: Object, type_: str, reason: str, message: str, action: str) -> None:
+        """Record an event about an object, and what the component did (``action``: Binding, Scheduling)."""
+        metadata = regarding["metadata"]
+        now_ns = self._link.now_ns
+        key = (metadata.get("uid", ""), metadata["name"], type_, reason, action, message)
+        known = self._series.pop(key, None)
+        if known is None or now_ns - known[1] > SERIES_INTERVAL_NS:
+            name = self._names.name(metadata["name"], now_ns)
+            _remember(self._series, key, (1, now_ns, name))
+            self._create(regarding, type_, reason, message, action, name, now_ns)
+            return
+        count, _, name = known
+        _remember(self._series, key, (count + 1, now_ns, name))
+        if count == 1:  # the series begins; upstream writes its growth only when it refreshes or ends it
+            series = {"count": 2, "lastObservedTime": format_micro_time(now_ns)}
+            namespace = metadata.get("namespace") or "default"
+            self._link.send(Request("patch", "events", namespace, name, {"series": series}, "", PATCH_OPTIONS))
+
+    def _create(self, regarding: Object, type_: str, reason: str, message: str, action: str, name: str, now_ns: int) -> None:
+        namespace = regarding["metadata"].get("namespace") or "default"
+        event = {
+            "kind": "Event",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "namespace": namespace},
+            "involvedObject": reference_of(regarding),
+            "reason": reason,
+            "message": message,
+            "source": {},
+            "firstTimestamp": None,
+            "lastTimestamp": None,
+            "type": type_,
+            "eventTime": format_micro_time(now_ns),
+            "action": action,
+            "reportingComponent": self.component,
+            "reportingInstance": self._instance,
+        }
+        self._link.send(Request("create", "events", namespace, name, event))

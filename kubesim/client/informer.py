@@ -1,0 +1,203 @@
+"""The informer: a component's cache of one resource, with indexes and handlers, fed by a link.
+
+Holds the objects themselves (read-only, shared with the store), never copies. Handlers get ``(old, new)``: an add is
+``(None, new)``, a delete ``(old, None)``, and ``old`` is always what this cache held, so whoever keeps sums by difference
+keeps them exact, also across a re-list, which is delivered as the synthetic differences between two states.
+Indexes are updated by difference; a bucket lists its objects in the order they were first seen. No resync period: upstream's
+controllers of this project do not set one.
+
+Upstream: client-go/tools/cache (shared_informer.go, delta_fifo.go, thread_safe_store.go).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from kubesim.apiserver.requests import Object, WatchEvent
+from kubesim.client.contract import Link
+from kubesim.client.keys import key_of
+
+Handler = Callable[[Object | None, Object | None], Any]
+KeyedHandler = Callable[[str, Object | None, Object | None], Any]
+IndexFunction = Callable[[Object], Iterable[str]]
+
+EMPTY: Mapping[str, Object] = {}
+
+
+class _Index:
+    """One index: value -> objects by key. Every operation is O(number of values of the object)."""
+
+    __slots__ = ("buckets", "values_of")
+
+    def __init__(self, values_of: IndexFunction) -> None:
+        self.values_of = values_of
+        self.buckets: dict[str, dict[str, Object]] = {}
+
+    def change(self, key: str, old: Object | None, new: Object | None) -> None:
+        new_values = self.values_of(new) if new is not None else ()
+        if old is not None:
+            for value in self.values_of(old):
+                if value not in new_values:
+                    bucket = self.buckets[value]
+                    del bucket[key]
+                    if not bucket:
+                        del self.buckets[value]
+        for value in new_values:
+            bucket_or_none = self.buckets.get(value)
+            if bucket_or_none is None:
+                self.buckets[value] = {key: new}  # type: ignore[dict-item]
+            else:
+                bucket_or_none[key] = new  # type: ignore[assignment]
+
+
+class Informer:
+    """A cache of one resource (in one namespace, or selected by labels or fields), kept up to date by a subscription.
+
+    ``objects`` maps keys to objects in the order they were first seen; ``revision`` is the state it shows; ``synced`` is true
+    from the first list on. ``link`` may be None in tests: then whoever holds it calls ``on_list`` and ``on_events``.
+    """
+
+    def __init__(
+        self, link: Link | None, resource: str, *, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> None:
+        self.resource = resource
+        self.objects: dict[str, Object] = {}
+        self.revision = 0
+        self.synced = False
+        self._link = link
+        self._selection = {"namespace": namespace, "label_selector": label_selector, "field_selector": field_selector}
+        self._indexes: dict[str, _Index] = {}
+        # Tuples, replaced when one is added: an event on its way is never given to a handler that was told of it in its replay.
+        self._handlers: tuple[Handler, ...] = ()
+        self._changes: tuple[KeyedHandler, ...] = ()
+        self._started = False
+
+    def start(self) -> None:
+        """List and watch from now on; a second call does nothing."""
+        if self._link is not None and not self._started:
+            self._started = True
+            self._link.subscribe(self.resource, self, **self._selection)
+
+    def add_handler(self, handler: Handler) -> None:
+        """Call ``handler(old, new)`` on every change; what is known already is replayed to it now as adds."""
+        self._handlers = (*self._handlers, handler)
+        for obj in list(self.objects.values()):
+            handler(None, obj)
+
+    def add_keyed_handler(self, handler: KeyedHandler) -> None:
+        """Like ``add_handler`` with ``handler(key, old, new)``, called with the indexes, before every plain handler."""
+        self._changes = (*self._changes, handler)
+        for key, obj in list(self.objects.items()):
+            handler(key, None, obj)
+
+    def add_index(self, name: str, values_of: IndexFunction) -> None:
+        """Keep an index; ``values_of(obj)`` gives a few strings (a tuple or list, cheap to search). O(N) once, when added late.
+
+        Adding the same function under the same name again does nothing. Raises ValueError for another function.
+        """
+        known = self._indexes.get(name)
+        if known is not None:
+            if known.values_of is not values_of:
+                raise ValueError(f"informer of {self.resource}: index {name!r} exists with another function")
+            return
+        index = self._indexes[name] = _Index(values_of)
+        self.add_keyed_handler(index.change)
+
+    def indexed(self, name: str, value: str) -> Mapping[str, Object]:
+        """The objects whose index ``name`` has ``value``, by key, oldest known first. O(1); read only, valid until the next event."""
+        return self._indexes[name].buckets.get(value, EMPTY)
+
+    def on_list(self, items: Sequence[Object], revision: int) -> None:
+        """Replace everything known; the handlers see the differences: deletes first, then adds and updates in list order."""
+        self.revision = revision
+        fresh = {key_of(obj): obj for obj in items}
+        for key in [key for key in self.objects if key not in fresh]:
+            self._apply(key, None)
+        for key, obj in fresh.items():
+            old = self.objects.get(key)
+            if old is None or old["metadata"].get("resourceVersion") != obj["metadata"].get("resourceVersion"):
+                self._replace(key, old, obj)
+        self.synced = True
+
+    def on_events(self, events: Sequence[WatchEvent]) -> None:
+        """Apply the changes in order; after each one the handlers run, in the order they were added."""
+        objects = self.objects
+        for event in events:
+            self.revision = event.revision
+            type_ = event.type
+            if type_ == "BOOKMARK":
+                continue
+            obj = event.obj
+            metadata = obj["metadata"]
+            namespace = metadata.get("namespace")
+            key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
+            if type_ == "DELETED":
+                old = objects.pop(key, None)
+                if old is None:
+                    continue
+                new = None
+            else:
+                old = objects.get(key)
+                objects[key] = new = obj
+                if old is not None and old["metadata"].get("uid") != metadata.get("uid"):
+                    self._reborn(key, old, obj)
+                    continue
+            for change in self._changes:
+                change(key, old, new)
+            for handler in self._handlers:
+                handler(old, new)
+
+    def _replace(self, key: str, old: Object | None, new: Object) -> None:
+        """Put the listed object in the place of the known one; another uid is a delete and an add."""
+        if old is not None and old["metadata"].get("uid") != new["metadata"].get("uid"):
+            self._apply(key, None)
+        self._apply(key, new)
+
+    def _reborn(self, key: str, old: Object, new: Object) -> None:
+        """An event shows another object under a known name: its deletion was missed, so deliver that first."""
+        self.objects[key] = old
+        self._apply(key, None)
+        self._apply(key, new)
+
+    def _apply(self, key: str, new: Object | None) -> None:
+        old = self.objects.pop(key, None) if new is None else self.objects.get(key)
+        if new is not None:
+            self.objects[key] = new
+        for change in self._changes:
+            change(key, old, new)
+        for handler in self._handlers:
+            handler(old, new)
+
+
+class InformerFactory:
+    """The informers of one component: everybody inside it who asks for the same selection gets the same informer.
+
+    After ``start()`` an informer that is asked for the first time starts at once.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._informers: dict[tuple[str, str, str, str], Informer] = {}
+        self._started = False
+
+    def informer(self, resource: str, *, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Informer:
+        """The shared informer of a resource (``plural`` or ``plural.group``) and selection."""
+        selection = (resource, namespace, label_selector, field_selector)
+        informer = self._informers.get(selection)
+        if informer is None:
+            informer = self._informers[selection] = Informer(
+                self.link, resource, namespace=namespace, label_selector=label_selector, field_selector=field_selector
+            )
+            if self._started:
+                informer.start()
+        return informer
+
+    def start(self) -> None:
+        """Start every informer, in the order they were first asked for."""
+        self._started = True
+        for informer in list(self._informers.values()):
+            informer.start()
+
+    @property
+    def synced(self) -> bool:
+        """Whether every informer has had its first list."""
+        return all(informer.synced for informer in self._informers.values())

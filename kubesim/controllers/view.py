@@ -1,0 +1,62 @@
+"""The view of the controllers: the shared informers' caches, their indexes, and what is derived from them by difference.
+
+Reads only. A derived view (``OwnedPods``) is built once per manager, feeds on its informers' changes, and can be built again
+from the caches at any time: it is an index that counts.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from kubesim.apiserver.requests import Object
+from kubesim.client.informer import Informer
+
+Derived = TypeVar("Derived")
+
+
+def _namespace_of(obj: Object) -> tuple[str]:
+    return (obj["metadata"].get("namespace", ""),)
+
+
+def _always(key: str) -> bool:
+    return True
+
+
+class Caches:
+    """The caches of one component. ``informer`` gives the shared informer of a resource."""
+
+    __slots__ = ("_derived", "informer", "satisfied")
+
+    def __init__(self, informer: Callable[[str], Informer]) -> None:
+        self.informer = informer
+        self.satisfied: Callable[[str], bool] = _always
+        self._derived: dict[Callable[..., Any], Any] = {}
+
+    def for_controller(self, satisfied: Callable[[str], bool]) -> "Caches":
+        """The same caches as one controller sees them, with its own expectations."""
+        view = Caches(self.informer)
+        view._derived = self._derived
+        view.satisfied = satisfied
+        return view
+
+    def get(self, resource: str, key: str) -> Object | None:
+        """The object at ``namespace/name`` (or ``name``), or None. O(1)."""
+        return self.informer(resource).objects.get(key)
+
+    def list(self, resource: str, namespace: str = "") -> Iterable[Object]:
+        """All objects of a resource, in one namespace if given, in the order they were first seen."""
+        informer = self.informer(resource)
+        if not namespace:
+            return informer.objects.values()
+        informer.add_index("namespace", _namespace_of)
+        return informer.indexed("namespace", namespace).values()
+
+    def indexed(self, resource: str, index: str, value: str) -> Mapping[str, Object]:
+        """The objects whose index function gave ``value``, by key, in the order they were first seen. O(1)."""
+        return self.informer(resource).indexed(index, value)
+
+    def derived(self, build: Callable[["Caches"], Derived]) -> Derived:
+        """The one derived view that ``build`` makes of these caches; built when first asked for. O(1) afterwards."""
+        known = self._derived.get(build)
+        if known is None:
+            known = self._derived[build] = build(self)
+        return known
