@@ -1,0 +1,78 @@
+"""etcd with one member, in process: every request is answered at once, and leases end by the kernel's agenda.
+
+The shell over ``requests.execute``: it adds the time, chooses lease numbers and revokes what has expired. One agenda entry serves all
+leases, at the first deadline, so leases that are renewed or far off cost nothing in between.
+"""
+
+from typing import Any
+
+from kubesim._core.revision_store import RevisionStore
+from kubesim.etcd.lease import Leases
+from kubesim.etcd.requests import Request, State, execute
+from kubesim.kernel.loop import Kernel
+
+LEASE_ID_MAX = (1 << 63) - 1
+LOOK_NS_MAX = (1 << 63) - 1  # the agenda's last nanosecond, in the year 2262; a lease that ends later is never looked at
+
+
+class LocalEtcd:
+    """An etcd of one member on a kernel.
+
+    >>> etcd = LocalEtcd(Kernel())
+    >>> etcd.execute(("put_if", b"/registry/a", {"n": 1}, 0))
+    2
+    >>> etcd.execute(("get", b"/registry/a")).value
+    {'n': 1}
+    """
+
+    def __init__(self, kernel: Kernel, name: str = "etcd") -> None:
+        self._kernel = kernel
+        self._state = State()
+        self._lease_ids = kernel.rng(f"{name}/lease")
+        self._look_handle = 0
+        self._look_ns: int | None = None
+
+    @property
+    def store(self) -> RevisionStore:
+        """The store itself, for reads, ``changes`` and ``on_change``."""
+        return self._state.store
+
+    @property
+    def leases(self) -> Leases:
+        """The leases, for reading; they change through ``execute``."""
+        return self._state.leases
+
+    def execute(self, request: Request) -> Any:
+        """Execute a request of ``requests.py`` now and return its answer. Raises what ``errors.py`` lists."""
+        if request[0] == "grant":
+            return self._grant(*request[1:])
+        return execute(self._state, self._kernel.now_ns, request)
+
+    def _grant(self, ttl_seconds: int, lease_id: int = 0) -> int:
+        answer = execute(self._state, self._kernel.now_ns, ("grant", ttl_seconds, lease_id or self._free_lease_id()))
+        self._look_at_the_first_deadline()
+        return answer
+
+    def _free_lease_id(self) -> int:
+        while True:
+            lease_id = self._lease_ids.u64() & LEASE_ID_MAX
+            if lease_id and lease_id not in self._state.leases:
+                return lease_id
+
+    def _look_at_the_first_deadline(self) -> None:
+        look_ns = self._state.leases.next_look_ns()
+        if look_ns is not None and look_ns > LOOK_NS_MAX:
+            look_ns = None
+        if look_ns == self._look_ns:
+            return
+        if self._look_ns is not None:
+            self._kernel.cancel(self._look_handle)
+        self._look_ns = look_ns
+        if look_ns is not None:
+            self._look_handle = self._kernel.at(look_ns, self._expire)
+
+    def _expire(self) -> None:
+        self._look_ns = None
+        for lease_id in self._state.leases.expired(self._kernel.now_ns):
+            self._state.leases.revoke(lease_id)
+        self._look_at_the_first_deadline()
