@@ -5,6 +5,7 @@ and ``after_append`` (promises, which leave when the state they promise is durab
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -219,10 +220,8 @@ class Raft:
         self.log.applied_to(applied, size_bytes)
         if self.tracker.config.auto_leave and applied >= self.pending_conf_index and self.role == LEADER:
             leave = Entry(0, 0, CONF_CHANGE_V2, ConfChange(()))
-            try:
+            with suppress(RaftError):  # leadership is being transferred: the next leader proposes it again
                 self.step(Message(messages.PROPOSE, from_=self.id, entries=(leave,)))
-            except RaftError:
-                pass  # leadership is being transferred: the next leader proposes it again
 
     def committed_in_term(self) -> bool:
         """Whether an entry of this term is committed: before that the leader does not know what is."""

@@ -70,7 +70,7 @@ class RaftError(Exception):
 
 
 class ConfChange(NamedTuple):
-    """A membership change: ``changes`` is ((op, id), ...), op is voter, learner, remove or update; no changes leave a joint configuration."""
+    """A membership change: ``changes`` is ((op, id), ...), op is voter, learner, remove or update; none: leave a joint configuration."""
 
     changes: tuple[tuple[str, int], ...]
     transition: str = "auto"  # auto, implicit (joint, left by itself) or explicit (joint, left on request)
