@@ -1,0 +1,69 @@
+"""Namespace: cluster-scoped, born Active with the finalizer ``kubernetes`` in its spec; a label carries its name.
+
+Upstream: pkg/registry/core/namespace/strategy.go, pkg/apis/core/v1/defaults.go.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kubesim.api import names
+from kubesim.api.errors import FieldError
+from kubesim.api.kinds.contract import Column, Kind
+from kubesim.api.kinds.parts.columns import AGE, NAME
+from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
+from kubesim.api.kinds.parts.shape import get_in, keep_all_but_status, put
+
+Object = dict[str, Any]
+FINALIZER = "kubernetes"
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+def _default(namespace: Object) -> Object:
+    metadata = namespace["metadata"]
+    name = metadata.get("name")
+    labels = metadata.get("labels") or {}
+    if not name or labels.get(NAME_LABEL) == name:
+        return namespace
+    return {**namespace, "metadata": {**metadata, "labels": {**labels, NAME_LABEL: name}}}
+
+
+def _prepare_create(namespace: Object) -> Object:
+    finalizers = get_in(namespace, "spec", "finalizers") or []
+    if FINALIZER not in finalizers:
+        finalizers = [*finalizers, FINALIZER]
+    return {**namespace, "spec": {"finalizers": finalizers}, "status": {"phase": "Active"}}
+
+
+def _prepare_update(new: Object, old: Object) -> Object:
+    """Finalizers change through the subresource ``finalize`` only."""
+    return put(put(new, "spec", old.get("spec", {})), "status", old.get("status", {}))
+
+
+def _validate(namespace: Object) -> Sequence[FieldError]:
+    return metadata_errors(namespace, namespaced=False, check=names.check_dns_label)
+
+
+def _phase(namespace: Object) -> str:
+    return get_in(namespace, "status", "phase") or ""
+
+
+KIND = Kind(
+    group="",
+    version="v1",
+    kind="Namespace",
+    plural="namespaces",
+    namespaced=False,
+    short_names=("ns",),
+    schema="io.k8s.api.core.v1.Namespace",
+    subresources=("finalize", "status"),
+    default=_default,
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
+    prepare_status=keep_all_but_status,
+    validate=_validate,
+    validate_update=metadata_update_errors,
+    validate_status=metadata_update_errors,
+    columns=(NAME, Column("Status", "string", lambda obj, now_ns: _phase(obj)), AGE),
+    selectable_fields={"status.phase": _phase, "name": lambda obj: obj["metadata"]["name"]},
+    has_generation=False,
+)

@@ -1,0 +1,1 @@
+"""What several kinds share: metadata, Pod templates, Pod specs, small checks. No kind of its own lives here."""

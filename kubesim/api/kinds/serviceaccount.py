@@ -1,0 +1,19 @@
+"""ServiceAccount: a name for Pods to act under."""
+
+from kubesim.api.kinds.contract import Column, Kind
+from kubesim.api.kinds.parts.columns import AGE, NAME
+from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
+
+KIND = Kind(
+    group="",
+    version="v1",
+    kind="ServiceAccount",
+    plural="serviceaccounts",
+    short_names=("sa",),
+    schema="io.k8s.api.core.v1.ServiceAccount",
+    subresources=("token",),
+    validate=metadata_errors,
+    validate_update=metadata_update_errors,
+    columns=(NAME, Column("Secrets", "integer", lambda account, now_ns: len(account.get("secrets") or ())), AGE),
+    has_generation=False,
+)
