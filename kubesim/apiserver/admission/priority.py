@@ -1,0 +1,57 @@
+"""Priority: a Pod's priority and preemption policy come from its PriorityClass; only one class may be the default.
+
+Upstream: plugin/pkg/admission/priority/admission.go.
+"""
+
+from kubesim.apiserver.admission.contract import CREATE, UPDATE, Attributes, Object, Plugin, Policy, refuse
+
+CLASSES = "priorityclasses.scheduling.k8s.io"
+PREEMPT = "PreemptLowerPriority"
+
+
+def mutate(attributes: Attributes, policy: Policy) -> Object:
+    """Resolve the PriorityClass of a new Pod."""
+    pod: Object = attributes.obj
+    if attributes.resource.name != "pods" or attributes.operation != CREATE:
+        return pod
+    spec = pod.get("spec") or {}
+    name, value, preemption = _resolve(attributes, spec.get("priorityClassName") or "", policy)
+    given, given_policy = spec.get("priority"), spec.get("preemptionPolicy")
+    if given is not None and given != value:
+        what = f"the integer value of priority ({given}) must not be provided in pod spec; "
+        raise refuse(attributes, f"{what}priority admission controller computed {value} from the given PriorityClass name")
+    if given_policy is not None and given_policy != preemption:
+        what = f"the string value of PreemptionPolicy ({given_policy}) must not be provided in pod spec; "
+        raise refuse(attributes, f"{what}priority admission controller computed {preemption} from the given PriorityClass name")
+    changes: Object = {"priority": value, "preemptionPolicy": preemption}
+    if name:
+        changes["priorityClassName"] = name
+    return pod if changes.items() <= spec.items() else {**pod, "spec": {**spec, **changes}}
+
+
+def _resolve(attributes: Attributes, name: str, policy: Policy) -> tuple[str, int, str]:
+    """(class name, value, preemption policy) of a Pod that names ``name``, or nothing."""
+    if name:
+        found = policy.peek(CLASSES, "", name)
+        if found is None:
+            raise refuse(attributes, f"no PriorityClass with name {name} was found")
+        return name, found["value"], found.get("preemptionPolicy") or PREEMPT
+    # Several defaults can only come from before this plugin was on; upstream takes the lowest value then.
+    defaults = [found for found in policy.peek_all(CLASSES) if found.get("globalDefault")]
+    if not defaults:
+        return "", 0, PREEMPT
+    chosen = min(defaults, key=lambda found: (found["value"], found["metadata"]["name"]))
+    return chosen["metadata"]["name"], chosen["value"], chosen.get("preemptionPolicy") or PREEMPT
+
+
+def validate(attributes: Attributes, policy: Policy) -> None:
+    """Refuse a second default PriorityClass."""
+    if attributes.resource.name != CLASSES or not attributes.obj.get("globalDefault"):
+        return
+    for found in policy.peek_all(CLASSES):
+        name = found["metadata"]["name"]
+        if found.get("globalDefault") and name != attributes.name:
+            raise refuse(attributes, f"PriorityClass {name} is already marked as default. Only one default can exist")
+
+
+PLUGIN = Plugin("Priority", (CREATE, UPDATE), ("pods", CLASSES), mutate=mutate, validate=validate, of_template=True)

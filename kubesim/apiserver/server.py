@@ -1,0 +1,210 @@
+"""The apiserver in process: requests in, objects out, everything else behind one table of verbs.
+
+``handle`` gives a verb's generator, which yields etcd requests and returns the object: a shell answers them from a quorum when Raft has
+committed. ``call`` is the shell for a local etcd, answered in place. No HTTP, no encoding: objects are plain dicts, shared with the
+store and read-only once sent or stored (``debug=True`` freezes them, so that who writes into one is caught in the act).
+
+Upstream: apiserver/pkg/server and pkg/controlplane.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any
+
+from kubesim.api.errors import ApiError
+from kubesim.api.kinds import KINDS
+from kubesim.api.kinds.contract import Kind, Object
+from kubesim.apiserver import subresources
+from kubesim.apiserver.admission import DEFAULT_PROFILE, choose_plugins
+from kubesim.apiserver.admission.chain import AdmissionChain
+from kubesim.apiserver.bootstrap import bootstrap_requests
+from kubesim.apiserver.compaction import Compactor
+from kubesim.apiserver.event_leases import EventLeases
+from kubesim.apiserver.frozen import freeze
+from kubesim.apiserver.registry import Registry, Resource, no_such_method, no_such_resource
+from kubesim.apiserver.requests import Request
+from kubesim.apiserver.services import ServiceExtension
+from kubesim.apiserver.standing import STANDING
+from kubesim.apiserver.verbs.create import create
+from kubesim.apiserver.verbs.delete import delete, delete_collection
+from kubesim.apiserver.verbs.patch import patch
+from kubesim.apiserver.verbs.read import get, list_, too_large
+from kubesim.apiserver.verbs.update import update
+from kubesim.apiserver.watch_cache import OnReady, Watch, WatchCache
+from kubesim.kernel.loop import Kernel
+from kubesim.kernel.time import format_time
+
+Verb = Callable[["ApiServer", Resource, Request], Generator[Any, Any, Any]]
+Audit = Callable[[int, Request, Object, int], object]
+VERBS: Mapping[tuple[str, str], Verb] = {
+    ("get", ""): get,
+    ("list", ""): list_,
+    ("create", ""): create,
+    ("update", ""): update,
+    ("patch", ""): patch,
+    ("delete", ""): delete,
+    ("deletecollection", ""): delete_collection,
+    **subresources.VERBS,
+}
+
+
+class ApiServer:
+    """One apiserver over an etcd (or over a member of one)."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        etcd: Any,
+        *,
+        name: str = "kube-apiserver",
+        kinds: Iterable[Kind] = KINDS,
+        profile: Sequence[str] = DEFAULT_PROFILE,
+        bootstrap: bool = True,
+        debug: bool = False,
+    ) -> None:
+        self.kernel = kernel
+        self.name = name
+        self.etcd = etcd
+        self.store = etcd.store
+        self.debug = debug
+        self.audit: list[Audit] = []
+        self.registry = Registry(kinds)
+        self.admission = AdmissionChain(choose_plugins(profile), self)
+        self.uid_stream = kernel.rng(f"{name}/uid")
+        self.name_stream = kernel.rng(f"{name}/generated-name")
+        self.watch_cache = WatchCache(kernel, self.store, self.registry, self._policy_changed)
+        self.event_leases = EventLeases(kernel)
+        self.extensions = {"services": ServiceExtension(kernel.rng(f"{name}/service"))}
+        self.standing = STANDING
+        self._compactor = Compactor(kernel, etcd)
+        self._resources = self.registry.by_name
+        self._execute = etcd.execute
+        self._get = self.store.get
+        self._record = kernel.trace.record
+        if bootstrap:
+            self.bootstrap()
+
+    # -- requests --
+
+    def handle(self, request: Request) -> Generator[Any, Any, Any]:
+        """Return the generator of a request's verb: it yields etcd requests, returns the answer, raises ApiError."""
+        resource = self._resources.get(request.resource)
+        verb = VERBS.get((request.verb, request.subresource))
+        if resource is None or (request.subresource and request.subresource not in resource.kind.subresources):
+            return _refuse(no_such_resource())
+        if verb is None:
+            return _refuse(no_such_method())
+        return verb(self, resource, request)
+
+    def call(self, request: Request) -> Any:
+        """Execute a request against a local etcd and return the answer. Raises ApiError."""
+        if request.verb == "get" and not request.options and not request.subresource:
+            # The verb `get` answered without a generator: the same for everything that is there and does not stand.
+            resource = self._resources.get(request.resource)
+            if resource is not None and request.resource not in STANDING:
+                found = self._get(resource.key(request.namespace, request.name))
+                if found is not None:
+                    return found.value
+        execute = self._execute
+        generator = self.handle(request)
+        try:
+            answer = generator.send(None)
+            while True:
+                answer = generator.send(execute(answer))
+        except StopIteration as stop:
+            return stop.value
+
+    def get(self, resource: str, namespace: str, name: str) -> Object:
+        """Read one object. Raises ApiError 404."""
+        obj: Object = self.call(Request("get", resource, namespace, name))
+        return obj
+
+    # -- watches --
+
+    def watch(
+        self,
+        resource: str,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        revision: int | None = None,
+        on_ready: OnReady,
+    ) -> Watch:
+        """Watch a resource after ``revision`` (None: from now). ``on_ready`` is called once when there is something to take.
+
+        Raises ApiError 400 for a selector, 404 for a resource, 410 for a revision that is compacted, 504 for one to come.
+        """
+        if revision is not None and revision > self.store.revision:
+            raise too_large(revision, self.store.revision)
+        found = self.registry.resource(resource)
+        return self.watch_cache.watch(found, namespace, label_selector, field_selector, revision, on_ready)
+
+    def watch_list(
+        self, resource: str, *, namespace: str = "", label_selector: str = "", field_selector: str = "", on_ready: OnReady
+    ) -> tuple[list[Object], int, Watch]:
+        """The objects of a selection, the revision they are of, and a watch that goes on from there."""
+        options = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        listed = self.call(Request("list", resource, namespace, options={key: text for key, text in options.items() if text}))
+        watch = self.watch(
+            resource, namespace=namespace, label_selector=label_selector, field_selector=field_selector, on_ready=on_ready
+        )
+        return listed["items"], int(listed["metadata"]["resourceVersion"]), watch
+
+    # -- what verbs and plugins ask of the server --
+
+    def now_text(self) -> str:
+        """The present time as a ``metav1.Time``."""
+        return format_time(self.kernel.now_ns)
+
+    def peek(self, resource: str, namespace: str, name: str) -> Object | None:
+        """An object as this server's etcd member has it, or None: how plugins read."""
+        found = self._resources.get(resource)
+        kv = None if found is None else self._get(found.key(namespace, name))
+        return None if kv is None else kv.value
+
+    def peek_all(self, resource: str, namespace: str = "") -> list[Object]:
+        """All objects of a resource as this server's etcd member has them, in key order."""
+        found = self._resources.get(resource)
+        return [] if found is None else [kv.value for kv in self.store.range(*found.range(namespace)).kvs]
+
+    def sealed(self, obj: Object) -> Object:
+        """The object as it goes into the store: frozen when debugging."""
+        return freeze(obj) if self.debug else obj
+
+    def committed(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> None:
+        """Stamp, trace and audit a write that etcd has taken."""
+        dict.__setitem__(obj["metadata"], "resourceVersion", str(revision))
+        self._note(request, resource, key, obj, revision)
+
+    def deleted(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> Generator[Any, Any, None]:
+        """Trace and audit a delete that etcd has taken, and give back what the object held."""
+        self._note(request, resource, key, obj, revision)
+        extension = self.extensions.get(resource.name)
+        if extension is not None:
+            yield from extension.after_delete(obj)
+
+    def _note(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> None:
+        now_ns = self.kernel.now_ns
+        self._record(now_ns, request.user, request.verb, resource.name, key.decode(), revision)
+        if resource.is_policy:
+            self._policy_changed(revision)
+        self._compactor.written()
+        for function in self.audit:
+            function(now_ns, request, obj, revision)
+
+    def _policy_changed(self, revision: int) -> None:
+        self.admission.policy_revision = max(self.admission.policy_revision, revision)
+
+    def bootstrap(self) -> None:
+        """Create what every cluster has from the start; what is there already stays."""
+        for request in bootstrap_requests():
+            try:
+                self.call(request)
+            except ApiError as error:
+                if error.code not in (404, 409):  # 404: a kind that this server was not given
+                    raise
+
+
+def _refuse(error: ApiError) -> Generator[Any, Any, Any]:
+    raise error
+    yield

@@ -1,0 +1,166 @@
+"""What a Service gets beside its own object: a cluster address, node ports, its IP families.
+
+Upstream: pkg/registry/core/service/storage/{alloc,storage}.go. Called by the verbs: before the write (allocate what the new state needs),
+after a failed one (give it back) and after a delete. IPv4 single-stack only, as a cluster with one IPv4 Service CIDR is.
+"""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from kubesim._core.random import Stream
+from kubesim.api import field
+from kubesim.api.errors import FieldError, invalid
+from kubesim.apiserver.allocators import SERVICE_CIDR, AddressAllocator, PortAllocator, Taken
+
+if TYPE_CHECKING:
+    from kubesim.apiserver.server import ApiServer
+
+Object = dict[str, Any]
+HEADLESS = "None"
+WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+
+
+class ServiceExtension:
+    """Allocates for Services and gives back."""
+
+    def __init__(self, stream: Stream, cidr: str = SERVICE_CIDR) -> None:
+        self._addresses = AddressAllocator(stream, cidr)
+        self._ports = PortAllocator(stream)
+
+    def before_create(self, server: "ApiServer", service: Object, dry_run: bool) -> Generator[Any, Any, Object]:
+        """The Service with its address and node ports. Raises ApiError 422 when they cannot be had."""
+        return (yield from self._allocate(server, service, None, dry_run))
+
+    def prepare_update(self, service: Object, old: Object) -> Object:
+        """The changed Service with the address and ports that the client left out but the old one has (patchAllocatedValues); pure."""
+        return keep_allocated(service, old)
+
+    def before_update(self, server: "ApiServer", service: Object, old: Object, dry_run: bool) -> Generator[Any, Any, Object]:
+        """The changed Service with what it already had and what it newly needs."""
+        return (yield from self._allocate(server, service, old, dry_run))
+
+    def after_update(self, service: Object, old: Object) -> Generator[Any, Any, None]:
+        """Give back what the old state held and the new one does not."""
+        yield from self._give_back(old, service)
+
+    def failed(self, service: Object, old: Object | None) -> Generator[Any, Any, None]:
+        """Give back what was allocated for a write that did not happen."""
+        yield from self._give_back(service, old)
+
+    def after_delete(self, service: Object) -> Generator[Any, Any, None]:
+        """Give everything back."""
+        yield from self._give_back(service, None)
+
+    def _give_back(self, held: Object, kept: Object | None) -> Generator[Any, Any, None]:
+        stays = _addresses_of(kept) if kept else ()
+        for address in _addresses_of(held):
+            if address not in stays:
+                yield from self._addresses.release(address)
+        ports = _node_ports_of(kept) if kept else []
+        yield from self._ports.release(port for port in _node_ports_of(held) if port not in ports)
+
+    def _allocate(self, server: "ApiServer", service: Object, old: Object | None, dry_run: bool) -> Generator[Any, Any, Object]:
+        spec = service["spec"]
+        if spec.get("type") == "ExternalName":
+            return service
+        spec = yield from self._with_address(server, service, {**spec}, old, dry_run)
+        complete = {**service, "spec": spec}
+        try:
+            if spec.get("type") in WITH_NODE_PORTS and not (
+                spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is False
+            ):
+                spec["ports"] = yield from self._with_node_ports(complete, old, dry_run)
+        except Taken as reason:
+            if not dry_run:
+                yield from self._give_back_address(complete, old)
+            port, _, why = str(reason).partition(":")
+            index = next((i for i, entry in enumerate(spec["ports"]) if entry.get("nodePort") == int(port)), 0)
+            raise _refused(service, [field.invalid(f"spec.ports[{index}].nodePort", int(port), why)]) from None
+        return complete
+
+    def _give_back_address(self, service: Object, old: Object | None) -> Generator[Any, Any, None]:
+        kept = _addresses_of(old) if old else ()
+        for address in _addresses_of(service):
+            if address not in kept:
+                yield from self._addresses.release(address)
+
+    def _with_address(
+        self, server: "ApiServer", service: Object, spec: Object, old: Object | None, dry_run: bool
+    ) -> Generator[Any, Any, Object]:
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        wanted = spec.get("clusterIP") or (spec.get("clusterIPs") or [""])[0]
+        held = _addresses_of(old) if old else ()
+        if wanted != HEADLESS and wanted not in held:
+            try:
+                wanted = yield from self._take(server, service, wanted, dry_run)
+            except Taken as reason:
+                why = f"failed to allocate IP {wanted}: {reason}" if wanted else f"failed to allocate a serviceIP: {reason}"
+                raise _refused(service, [field.invalid("spec.clusterIPs", [wanted] if wanted else [], why)]) from None
+        spec["clusterIP"], spec["clusterIPs"] = wanted, [wanted]
+        return spec
+
+    def _take(self, server: "ApiServer", service: Object, wanted: str, dry_run: bool) -> Generator[Any, Any, str]:
+        address = wanted or (yield from self._addresses.draw())
+        if not dry_run:
+            yield from self._addresses.take(address, _address_object(server, service, address))
+        return address
+
+    def _with_node_ports(self, service: Object, old: Object | None, dry_run: bool) -> Generator[Any, Any, list[Object]]:
+        ports: list[Object] = service["spec"]["ports"]
+        held = _node_ports_of(old) if old else []
+        wanted = list(dict.fromkeys(entry["nodePort"] for entry in ports if entry.get("nodePort") and entry["nodePort"] not in held))
+        missing = sum(not entry.get("nodePort") for entry in ports)
+        metadata = service["metadata"]
+        drawn = iter((yield from self._ports.take(wanted, missing, f"{metadata['namespace']}/{metadata['name']}", dry_run)))
+        return [entry if entry.get("nodePort") else {**entry, "nodePort": next(drawn)} for entry in ports]
+
+
+def keep_allocated(service: Object, old: Object) -> Object:
+    """See ``ServiceExtension.prepare_update``. Upstream: patchAllocatedValues in pkg/registry/core/service/strategy.go."""
+    spec, before = service["spec"], old["spec"]
+    changes: Object = {}
+    if "ExternalName" not in (spec.get("type"), before.get("type")):
+        for key in ("clusterIP", "clusterIPs"):
+            if not spec.get(key) and before.get(key) and not spec.get("clusterIPs" if key == "clusterIP" else "clusterIP"):
+                changes[key] = before[key]
+    if spec.get("type") in WITH_NODE_PORTS and before.get("type") in WITH_NODE_PORTS:
+        kept = {(entry.get("port"), entry.get("protocol")): entry["nodePort"] for entry in before["ports"] if entry.get("nodePort")}
+        used = set(_node_ports_of(service))
+        ports = [_with_kept_port(entry, kept, used) for entry in spec.get("ports") or ()]
+        if ports != spec.get("ports"):
+            changes["ports"] = ports
+    return {**service, "spec": {**spec, **changes}} if changes else service
+
+
+def _with_kept_port(entry: Object, kept: dict[tuple[Any, Any], int], used: set[int]) -> Object:
+    port = kept.get((entry.get("port"), entry.get("protocol")))
+    return entry if entry.get("nodePort") or port is None or port in used else {**entry, "nodePort": port}
+
+
+def _addresses_of(service: Object) -> tuple[str, ...]:
+    return tuple(address for address in service["spec"].get("clusterIPs") or () if address and address != HEADLESS)
+
+
+def _node_ports_of(service: Object) -> list[int]:
+    return [entry["nodePort"] for entry in service["spec"].get("ports") or () if entry.get("nodePort")]
+
+
+def _refused(service: Object, errors: list[FieldError]) -> Exception:
+    return invalid("Service", service["metadata"]["name"], errors)
+
+
+def _address_object(server: "ApiServer", service: Object, address: str) -> Object:
+    metadata = service["metadata"]
+    return {
+        "kind": "IPAddress",
+        "apiVersion": "networking.k8s.io/v1",
+        "metadata": {
+            "name": address,
+            "uid": server.uid_stream.uuid(),
+            "resourceVersion": "",
+            "creationTimestamp": server.now_text(),
+            "labels": {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"},
+        },
+        "spec": {"parentRef": {"resource": "services", "namespace": metadata["namespace"], "name": metadata["name"]}},
+    }

@@ -1,0 +1,79 @@
+"""The binding subresource: give a Pod its node, once.
+
+Upstream: pkg/registry/core/pod/storage/storage.go (BindingREST, assignPod, setPodNodeAndMetadata). The Pod gets ``spec.nodeName``, the
+condition PodScheduled=True, and the annotations and labels of the Binding; its generation stays.
+"""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from kubesim.api.conditions import set_condition
+from kubesim.api.errors import ApiError, bad_request, conflict, not_found
+from kubesim.apiserver.registry import Resource
+from kubesim.apiserver.requests import Request
+from kubesim.apiserver.verbs.update import MODIFIED, TRIES_MAX, other_uid
+
+if TYPE_CHECKING:
+    from kubesim.apiserver.server import ApiServer
+
+Object = dict[str, Any]
+SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def bind(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
+    """Bind the Pod to the target of the Binding; the answer is a Status. Raises ApiError 400, 404, 409 or 500."""
+    binding = request.obj
+    _check(request, binding)
+    key = resource.key(request.namespace, request.name)
+    for _ in range(TRIES_MAX):
+        found = yield ("get", key)
+        if found is None:
+            raise not_found(resource.name, request.name)
+        pod = server.sealed(bound(found.value, binding, key, server.now_text()))
+        if request.options.get("dryRun"):
+            return SUCCESS
+        revision = yield ("put_if", key, pod, found.mod_revision)
+        if revision:
+            server.committed(request, resource, key, pod, revision)
+            return SUCCESS
+    raise conflict(resource.name, request.name, MODIFIED)
+
+
+def _check(request: Request, binding: Object) -> None:
+    target = binding.get("target") or {}
+    if (binding.get("metadata") or {}).get("name") not in ("", None, request.name):
+        raise bad_request("name in URL does not match name in Binding object")
+    if target.get("kind") not in ("", None, "Node"):
+        raise ApiError(500, "", f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", "<empty>"')
+    if not target.get("name"):
+        raise ApiError(500, "", "target.name: Required value")
+
+
+def bound(pod: Object, binding: Object, key: bytes, now: str) -> Object:
+    """The Pod on its node; pure. Raises 409 when it cannot be bound."""
+    metadata, spec, given = pod["metadata"], pod["spec"], binding.get("metadata") or {}
+    name, uid = metadata["name"], given.get("uid")
+    if uid and uid != metadata["uid"]:
+        raise conflict("pods", name, other_uid(key, uid, metadata["uid"]))
+    version = given.get("resourceVersion")
+    if version and version != metadata["resourceVersion"]:
+        raise conflict("pods", name, MODIFIED)
+    if "deletionTimestamp" in metadata:
+        raise conflict("pods/binding", name, f"pod {name} is being deleted, cannot be assigned to a host")
+    if spec.get("nodeName"):
+        raise conflict("pods/binding", name, f'pod {name} is already assigned to node "{spec["nodeName"]}"')
+    if spec.get("schedulingGates"):
+        raise conflict("pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")
+    fresh = {**metadata, "resourceVersion": ""}
+    for field in ("annotations", "labels"):
+        if given.get(field):
+            fresh[field] = {**metadata.get(field, {}), **given[field]}
+    status = pod.get("status") or {}
+    condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": now}
+    conditions = set_condition(status.get("conditions"), condition, now)
+    return {
+        **pod,
+        "metadata": fresh,
+        "spec": {**spec, "nodeName": binding["target"]["name"]},
+        "status": {**status, "conditions": conditions},
+    }

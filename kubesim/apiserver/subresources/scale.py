@@ -1,0 +1,89 @@
+"""The scale subresource: replicas of a Deployment, ReplicaSet, StatefulSet or ReplicationController as an autoscaling/v1 Scale.
+
+Upstream: pkg/registry/apps/*/storage and pkg/registry/core/replicationcontroller/storage.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from kubesim.api import field, selectors
+from kubesim.api.errors import conflict, invalid
+from kubesim.apiserver.registry import Resource
+from kubesim.apiserver.requests import Request
+from kubesim.apiserver.verbs.patch import apply_patch
+from kubesim.apiserver.verbs.read import get
+from kubesim.apiserver.verbs.update import MODIFIED, check_request, other_uid, transform, whole_update
+
+if TYPE_CHECKING:
+    from kubesim.apiserver.server import ApiServer
+
+Object = dict[str, Any]
+SCHEMA = "io.k8s.api.autoscaling.v1.Scale"
+
+
+def get_scale(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
+    """Read the Scale of an object."""
+    return scale_of((yield from get(server, resource, request)))
+
+
+def update_scale(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
+    """Set the replicas to those of the Scale sent. Raises ApiError 400, 404, 409 or 422."""
+    check_request(resource, request, request.obj)
+    return (yield from _scale(server, resource, request, lambda _: request.obj))
+
+
+def patch_scale(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
+    """Patch the Scale. Raises ApiError 400, 404, 409 or 422."""
+    patch_type: str = request.options.get("patchType", "merge")
+    return (yield from _scale(server, resource, request, lambda scale: apply_patch(patch_type, scale, request.obj, SCHEMA)))
+
+
+def _scale(
+    server: "ApiServer", resource: Resource, request: Request, change: Callable[[Object], Object]
+) -> Generator[Any, Any, Object]:
+    def changed(old: Object) -> Object:
+        scale = change(scale_of(old))
+        _check(resource, request, scale, old)
+        replicas = (scale.get("spec") or {}).get("replicas", 0)
+        metadata = {**old["metadata"], "resourceVersion": scale["metadata"].get("resourceVersion", "")}
+        return {**old, "metadata": metadata, "spec": {**old["spec"], "replicas": replicas}}
+
+    return scale_of((yield from transform(server, resource, request, changed, whole_update, is_patch=True)))
+
+
+def _check(resource: Resource, request: Request, scale: Object, old: Object) -> None:
+    metadata = scale["metadata"]
+    uid, version = metadata.get("uid"), metadata.get("resourceVersion")
+    if uid and uid != old["metadata"]["uid"]:
+        why = other_uid(resource.key(request.namespace, request.name), uid, old["metadata"]["uid"])
+        raise conflict(resource.name, request.name, why)
+    if version and version != old["metadata"]["resourceVersion"]:
+        raise conflict(resource.name, request.name, MODIFIED)
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if replicas < 0:
+        error = field.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise invalid("Scale", request.name, [error], "autoscaling")
+
+
+def scale_of(obj: Object) -> Object:
+    """The Scale of an object; replicas 0 are left out, as upstream's JSON does."""
+    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    scale: Object = {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
+        "status": {"replicas": status.get("replicas", 0)},
+    }
+    selector = _selector_text(spec.get("selector"))
+    if selector:
+        scale["status"]["selector"] = selector
+    return scale
+
+
+def _selector_text(selector: Mapping[str, Any] | None) -> str:
+    if not selector:
+        return ""
+    is_object = "matchLabels" in selector or "matchExpressions" in selector
+    return str(selectors.from_object(selector) if is_object else selectors.from_labels(selector))

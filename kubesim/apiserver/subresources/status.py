@@ -1,0 +1,46 @@
+"""The status subresource: writes ``status`` and, as upstream does for most kinds, labels, annotations, finalizers and owners.
+
+Everything else comes from the stored object (the kind's ``prepare_status``), so a status write can never change a spec.
+Upstream: the status strategies under pkg/registry/*/*/strategy.go.
+"""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from kubesim.apiserver.registry import Resource
+from kubesim.apiserver.requests import Request
+from kubesim.apiserver.verbs.patch import patched
+from kubesim.apiserver.verbs.read import get
+from kubesim.apiserver.verbs.update import check_request, refuse, transform, typed
+
+if TYPE_CHECKING:
+    from kubesim.apiserver.server import ApiServer
+
+Object = dict[str, Any]
+
+
+def get_status(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
+    """Read the whole object."""
+    return (yield from get(server, resource, request))
+
+
+def update_status(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
+    """Replace the status. Raises ApiError 400, 404, 409 or 422."""
+    given = typed(resource, request.obj)
+    check_request(resource, request, given)
+    return (yield from transform(server, resource, request, lambda _: given, status_update))
+
+
+def patch_status(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
+    """Patch the status. Raises ApiError 400, 404, 409, 415 or 422."""
+    return (yield from transform(server, resource, request, lambda old: patched(resource, request, old), status_update, is_patch=True))
+
+
+def status_update(server: "ApiServer", resource: Resource, request: Request, new: Object, old: Object) -> Object:
+    """The stored object with the status (and the metadata) of the new one."""
+    kind = resource.kind
+    obj = kind.prepare_status(new, old)
+    errors = kind.validate_status(obj, old)
+    if errors:
+        refuse(resource, obj, errors)
+    return obj

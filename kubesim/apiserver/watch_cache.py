@@ -1,0 +1,223 @@
+"""The watch cache: one pass over etcd's change log for all watchers.
+
+Per change: one look-up of its resource, and per distinct selection (resource, namespace, selectors) one match and at most one
+``WatchEvent``, shared by all watchers of that selection. A ``Watch`` is a cursor into its selection's events; wake-ups are coalesced
+(one call of ``on_ready`` until the next ``take``), and many writes at one instant are one pass.
+
+Events are kept until the slowest cursor has taken them, at most ``EVENTS_MAX``; who falls behind gets 410, as upstream's slow watchers
+do. A watch from an older revision is served from etcd's own log, which reaches back to the last compaction.
+
+Upstream: storage/cacher/{cacher,watch_cache,cache_watcher}.go.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from kubesim._core.revision_store import RevisionStore
+from kubesim.api.errors import gone
+from kubesim.apiserver.registry import Registry, Resource
+from kubesim.apiserver.requests import WatchEvent
+from kubesim.apiserver.selection import Matches, compile_selection
+from kubesim.kernel.loop import Kernel
+from kubesim.kernel.wake import Wakeup
+
+Object = dict[str, Any]
+OnReady = Callable[[], object]
+EVENTS_MAX = 100_000
+TRIM_EVENTS_MIN = 1_024
+ADDED, MODIFIED, DELETED, BOOKMARK = "ADDED", "MODIFIED", "DELETED", "BOOKMARK"
+
+
+class Selection:
+    """One distinct selection of a resource: its events since ``base``, shared by its watches."""
+
+    __slots__ = ("base", "events", "matches", "trim_count", "waiting", "watches")
+
+    def __init__(self, matches: Matches | None) -> None:
+        self.matches = matches
+        self.events: list[WatchEvent] = []
+        self.base = 0  # the place of events[0] in the whole sequence
+        self.watches: dict[Watch, None] = {}
+        self.waiting: list[Watch] = []  # those whose on_ready is due at the next event
+        self.trim_count = TRIM_EVENTS_MIN
+
+    def trim(self) -> None:
+        """Drop what every watch has taken, and what is beyond the limit; amortised O(1) per event."""
+        end = self.base + len(self.events)
+        slowest = min((watch.position for watch in self.watches), default=end)
+        keep_from = max(slowest, end - EVENTS_MAX)
+        del self.events[: keep_from - self.base]
+        self.base = keep_from
+        self.trim_count = max(TRIM_EVENTS_MIN, 2 * len(self.events))
+
+
+class Watch:
+    """A cursor into a selection. ``take`` gives what happened since the last ``take``."""
+
+    __slots__ = ("_backlog", "_cache", "_is_open", "_is_waiting", "_selection", "on_ready", "position")
+
+    def __init__(self, cache: "WatchCache", selection: Selection, on_ready: OnReady, backlog: list[WatchEvent]) -> None:
+        self.on_ready = on_ready
+        self.position = selection.base + len(selection.events)
+        self._cache = cache
+        self._selection = selection
+        self._backlog = backlog
+        self._is_open = True
+        self._is_waiting = not backlog
+        selection.watches[self] = None
+        if self._is_waiting:
+            selection.waiting.append(self)
+
+    def take(self) -> list[WatchEvent]:
+        """Return the events since the last call, in order. Raises ApiError 410 when some are lost; the watch is closed then."""
+        selection = self._selection
+        index = self.position - selection.base
+        if index < 0:
+            self.cancel()
+            raise gone(f"too old resource version: {self._cache.revision} events of this watch were dropped")
+        events = selection.events[index:]
+        self.position += len(events)
+        if self._backlog:
+            events = self._backlog + events
+            self._backlog = []
+        if not self._is_waiting and self._is_open:
+            self._is_waiting = True
+            selection.waiting.append(self)
+        return events
+
+    def wake(self) -> None:
+        """Call ``on_ready``; it is called again after the next ``take`` only."""
+        self._is_waiting = False
+        if self._is_open:
+            self.on_ready()
+
+    def bookmark(self) -> WatchEvent:
+        """An event that says how far the watch has come: everything up to its revision was taken before."""
+        revision = self._cache.revision
+        return WatchEvent(BOOKMARK, {"metadata": {"resourceVersion": str(revision)}}, None, revision)
+
+    def cancel(self) -> None:
+        """Stop watching; ``on_ready`` is not called any more."""
+        self._is_open = False
+        self._selection.watches.pop(self, None)
+
+
+class WatchCache:
+    """Reads the change log of a store and feeds all selections. ``revision`` is how far it has come."""
+
+    def __init__(self, kernel: Kernel, store: RevisionStore, registry: Registry, on_policy_change: Callable[[int], object]) -> None:
+        self.revision = store.revision
+        self._store = store
+        self._registry = registry
+        self._selections: dict[Resource, dict[tuple[str, str, str], Selection]] = {}
+        self._on_policy_change = on_policy_change
+        self._wakeup = Wakeup(kernel, self.drain)
+        # The writer stamps the revision into the object after the store has called us, so the log is read in an event of its own.
+        self._listener = store.on_change(self._wakeup.set)
+        self._listener.arm()
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str,
+        label_selector: str,
+        field_selector: str,
+        revision: int | None,
+        on_ready: OnReady,
+    ) -> Watch:
+        """Watch the changes after ``revision`` (None: from now). Raises 400 for a bad selector, 410 for a compacted revision."""
+        key = (namespace, label_selector, field_selector)
+        selections = self._selections.setdefault(resource, {})
+        selection = selections.get(key)
+        if selection is None:
+            selection = selections[key] = Selection(compile_selection(resource, namespace, label_selector, field_selector))
+        self.drain()
+        backlog: list[WatchEvent] = []
+        if revision is not None and revision < self.revision:
+            backlog = self._history(resource, selection.matches, revision)
+        watch = Watch(self, selection, on_ready, backlog)
+        if backlog:
+            on_ready()
+        return watch
+
+    def _history(self, resource: Resource, matches: Matches | None, revision: int) -> list[WatchEvent]:
+        if revision < self._store.compact_revision:
+            raise gone("The resourceVersion for the provided watch is too old.")
+        events: list[WatchEvent] = []
+        for change in self._store.changes(revision):
+            if self._resource_of(change) is resource:
+                event = _event_of(change, matches, None)
+                if event is not None:
+                    events.append(event)
+        return events
+
+    def _resource_of(self, change: Any) -> Resource | None:
+        value = change.value
+        if value is None:
+            previous = change.previous
+            value = None if previous is None else previous.value
+        try:
+            return self._registry.by_type.get((value["apiVersion"], value["kind"]))
+        except (TypeError, KeyError):
+            return None  # a record that the server keeps for itself
+
+    def drain(self) -> None:
+        """Bring every selection up to the head of the store. O(new changes x distinct selections of their resource)."""
+        if self._store.revision == self.revision:
+            self._listener.arm()
+            return
+        woken: dict[Selection, None] = {}
+        for change in self._store.changes(self.revision):
+            self._feed(change, woken)
+        self.revision = self._store.revision
+        self._listener.arm()
+        for selection in woken:
+            if len(selection.events) >= selection.trim_count:
+                selection.trim()
+            waiting, selection.waiting = selection.waiting, []
+            for watch in waiting:
+                watch.wake()
+
+    def _feed(self, change: Any, woken: dict[Selection, None]) -> None:
+        resource = self._resource_of(change)
+        if resource is None:
+            return
+        resource.changed_revision = change.revision
+        if resource.is_policy:
+            self._on_policy_change(change.revision)
+        selections = self._selections.get(resource)
+        if not selections:
+            return
+        tombstone: Object | None = None
+        for selection in selections.values():
+            if not selection.watches:
+                continue
+            event = _event_of(change, selection.matches, tombstone)
+            if event is not None:
+                if event.type == DELETED:
+                    tombstone = event.obj
+                selection.events.append(event)
+                woken[selection] = None
+
+
+def _event_of(change: Any, matches: Matches | None, tombstone: Object | None) -> WatchEvent | None:
+    """What a selection sees of a change: objects enter as ADDED and leave as DELETED, by their life or by the selector."""
+    obj, previous, revision = change.value, change.previous, change.revision
+    old = None if previous is None else previous.value
+    if obj is not None and not obj["metadata"]["resourceVersion"]:
+        obj["metadata"]["resourceVersion"] = str(revision)  # written by another server, first seen here
+    if matches is not None:
+        if obj is not None and not matches(obj):
+            obj = None
+        if old is not None and not matches(old):
+            old = None
+    if obj is not None:
+        return WatchEvent(ADDED if old is None else MODIFIED, obj, old, revision)
+    if old is None:
+        return None
+    return WatchEvent(DELETED, tombstone or at_revision(old, revision), old, revision)
+
+
+def at_revision(obj: Object, revision: int) -> Object:
+    """The last state of an object under the revision at which it left."""
+    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(revision)}}
