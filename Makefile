@@ -20,7 +20,7 @@ $(STAMPS)/venv: pyproject.toml
 
 $(STAMPS)/build: $(STAMPS)/venv setup.py $(CORE)
 	@echo "building the extensions (log: $(STAMPS)/build.log)"
-	@$(BIN)/python setup.py build_ext --inplace > $(STAMPS)/build.log 2>&1 || { cat $(STAMPS)/build.log; exit 1; }
+	@$(BIN)/python setup.py build_ext --inplace --force > $(STAMPS)/build.log 2>&1 || { cat $(STAMPS)/build.log; exit 1; }
 	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[test,check]' >> $(STAMPS)/build.log 2>&1 || { tail -50 $(STAMPS)/build.log; exit 1; }
 	@touch $@
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -27,4 +28,4 @@ extensions = [
     for path in sorted(Path("kubesim/_core").glob("*.pyx"))
 ]
 
-setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force=DEBUG, show_all_warnings=True))
+setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force="--force" in sys.argv, show_all_warnings=True))
