@@ -25,7 +25,7 @@ cdef class Agenda:
     cdef uint64_t free_head     # FREE_END when no slot is free
     cdef uint64_t sequence      # of the newest event
     cdef uint64_t scramble      # 0: insertion order among equals; else the key of their shuffle
-    cdef bint running
+    cdef readonly bint is_running     # inside run_due or drain
     cdef bint stop_requested
     cdef readonly int64_t now_ns
     cdef readonly int64_t pending_count

@@ -13,7 +13,9 @@ The plain twin, a ``heapq`` of tuples, is in ``tests/kernel/agenda_twin.py``.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyCallable_Check
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int32_t, int64_t, uint32_t, uint64_t
 
@@ -31,6 +33,11 @@ cdef uint64_t FREE_END = UINT64_MAX
 PENDING_MAX = 1 << SLOT_BITS    # events pending at one time
 PRIORITY_STANDING = STANDING
 TIME_NS_MAX = INT64_MAX
+
+
+cdef inline int64_t nanoseconds(object value) except? -1:
+    # Cython's own conversion truncates floats without a word; half a nanosecond is a bug of the caller.
+    return <int64_t>value if PyLong_CheckExact(value) else <int64_t>PyNumber_Index(value)
 
 
 cdef inline bint before(Entry* a, Entry* b) noexcept nogil:
@@ -202,22 +209,24 @@ cdef class Agenda:
 
     # -- schedule and cancel ----------------------------------------------------------------------------------------------
 
-    def schedule(self, int64_t time_ns, int32_t priority, function, tuple arguments not None):
+    def schedule(self, time_ns, int32_t priority, function, tuple arguments not None):
         """Call ``function(*arguments)`` at ``time_ns``; lower priorities first among equal times. Returns a handle above 0. O(log n).
 
-        A time in the past means now, as with Go's timers. Raises TypeError for what cannot be called, OverflowError beyond PENDING_MAX.
+        A time in the past means now, as with Go's timers. Raises TypeError for what cannot be called and for a time that is no integer,
+        OverflowError beyond PENDING_MAX.
         """
-        return self.insert(time_ns, priority, function, arguments)
+        return self.insert(nanoseconds(time_ns), priority, function, arguments)
 
-    def at(self, int64_t time_ns, function, *arguments, int32_t priority=0):
+    def at(self, time_ns, function, *arguments, int32_t priority=0):
         """Call ``function(*arguments)`` at ``time_ns`` (now, if that is past). Returns a handle above 0."""
-        return self.insert(time_ns, priority, function, arguments)
+        return self.insert(nanoseconds(time_ns), priority, function, arguments)
 
-    def after(self, int64_t delay_ns, function, *arguments, int32_t priority=0):
+    def after(self, delay_ns, function, *arguments, int32_t priority=0):
         """Call ``function(*arguments)`` in ``delay_ns`` (now, if that is negative). Returns a handle above 0."""
-        if delay_ns > INT64_MAX - self.now_ns:
-            raise OverflowError(f"delay_ns is {delay_ns}; expected at most {INT64_MAX - self.now_ns} at time {self.now_ns}")
-        return self.insert(self.now_ns + (delay_ns if delay_ns > 0 else 0), priority, function, arguments)
+        cdef int64_t delay = nanoseconds(delay_ns)
+        if delay > INT64_MAX - self.now_ns:
+            raise OverflowError(f"delay_ns is {delay}; expected at most {INT64_MAX - self.now_ns} at time {self.now_ns}")
+        return self.insert(self.now_ns + (delay if delay > 0 else 0), priority, function, arguments)
 
     def soon(self, function, *arguments, int32_t priority=0):
         """Call ``function(*arguments)`` now, after what is already due now at this priority. Returns a handle above 0."""
@@ -251,7 +260,7 @@ cdef class Agenda:
         """Take back a scheduled call; its references are dropped at once. Returns False if it ran, was cancelled or never was. O(1)."""
         cdef uint64_t index = <uint64_t>handle & SLOT_MASK
         cdef uint64_t sequence = <uint64_t>handle >> SLOT_BITS
-        if handle <= 0 or index >= self.slot_count or self.slots[index].sequence != sequence:
+        if handle <= 0 or sequence == 0 or index >= self.slot_count or self.slots[index].sequence != sequence:
             return False
         # Held until the agenda is consistent again: dropping the last reference can run any code, also ours.
         function = self.calls[2 * index]
@@ -268,21 +277,22 @@ cdef class Agenda:
         """Return the time of the next event in ns, -1 when there is none. Amortised O(log n)."""
         return self.heap[0].time_ns if drop_cancelled(self) else -1
 
-    def run_due(self, int64_t time_ns, int64_t event_max=-1):
+    def run_due(self, time_ns, int64_t event_max=-1):
         """Dispatch everything due until ``time_ns``, also what is scheduled meanwhile, and move ``now_ns`` there.
 
         Every call sees its own time as ``now_ns``. Stops after ``event_max`` calls (-1: no limit) or when ``stop()`` was called, and
         leaves ``now_ns`` at the last call then. Returns the number dispatched. An exception of a call propagates: that call counts as
         dispatched, and all others stay as they were.
         """
-        cdef int64_t count = self.dispatch(time_ns, event_max)
-        if not (drop_cancelled(self) and self.heap[0].time_ns <= time_ns) and time_ns > self.now_ns:
-            self.now_ns = time_ns
+        cdef int64_t until_ns = nanoseconds(time_ns)
+        cdef int64_t count = self.dispatch(until_ns, event_max)
+        if not (drop_cancelled(self) and self.heap[0].time_ns <= until_ns) and until_ns > self.now_ns:
+            self.now_ns = until_ns
         return count
 
-    def drain(self, int64_t time_ns=INT64_MAX, int64_t event_max=-1):
+    def drain(self, time_ns=INT64_MAX, int64_t event_max=-1):
         """Dispatch as ``run_due`` does, but leave ``now_ns`` at the last call. Returns the number dispatched."""
-        return self.dispatch(time_ns, event_max)
+        return self.dispatch(nanoseconds(time_ns), event_max)
 
     def stop(self):
         """Make the running ``run_due`` or ``drain`` return after the present call; without one, the next returns at once."""
@@ -297,9 +307,9 @@ cdef class Agenda:
     cdef int64_t dispatch(self, int64_t time_ns, int64_t event_max) except -1:
         cdef int64_t count = 0
         cdef uint64_t index
-        if self.running:
+        if self.is_running:
             raise RuntimeError("the agenda is running: a call may not run it again")
-        self.running = True
+        self.is_running = True
         try:
             while count != event_max and not self.stop_requested and drop_cancelled(self) and self.heap[0].time_ns <= time_ns:
                 self.now_ns = self.heap[0].time_ns
@@ -314,7 +324,7 @@ cdef class Agenda:
                 if count % SIGNAL_INTERVAL == 0:
                     PyErr_CheckSignals()
         finally:
-            self.running = False
+            self.is_running = False
         return count
 
     def check(self):

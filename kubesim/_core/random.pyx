@@ -11,6 +11,7 @@ generation in an interval"; Marsaglia's polar method. The plain twin is in ``tes
 
 from hashlib import sha256
 
+from cpython.number cimport PyNumber_Index
 from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_New
 from libc.math cimport sqrt
 from libc.stdint cimport UINT64_MAX, int64_t, uint64_t
@@ -116,21 +117,23 @@ cdef class Stream:
         """Draw an integer, 0 <= n < ``count``, each equally likely. Raises ValueError unless 0 < count < 2^64."""
         if not 0 < count <= UINT64_MAX:
             raise ValueError(f"count is {count}; expected 1 to 2^64 - 1")
-        return self.draw_below(count)
+        return self.draw_below(PyNumber_Index(count))
 
     def uniform(self):
         """Draw a float, 0 <= x < 1, a multiple of 2^-53."""
         return self.draw_uniform()
 
-    def between(self, int64_t low, int64_t high):
+    def between(self, low, high):
         """Draw an integer, ``low`` <= n <= ``high``, each equally likely. Raises ValueError when low > high."""
+        # PyNumber_Index refuses floats, which Cython's own conversion would truncate.
+        cdef int64_t first = PyNumber_Index(low), last = PyNumber_Index(high)
         cdef uint64_t span
-        if low > high:
+        if first > last:
             raise ValueError(f"low is {low} and high is {high}; expected low <= high")
-        span = <uint64_t>high - <uint64_t>low
+        span = <uint64_t>last - <uint64_t>first
         if span == UINT64_MAX:
-            return <int64_t>self.draw()
-        return <int64_t>(<uint64_t>low + self.draw_below(span + 1))
+            return <int64_t>(<uint64_t>first + self.draw())
+        return <int64_t>(<uint64_t>first + self.draw_below(span + 1))
 
     def exponential(self, double mean):
         """Draw a float of the exponential distribution with this mean, at most 37 times the mean."""

@@ -1,6 +1,7 @@
 """The kernel: virtual time, one ordered agenda, named random streams, a network and a trace. Knows nothing of Kubernetes."""
 
 from kubesim.kernel.loop import PRIORITY_EARLY, PRIORITY_LATE, PRIORITY_NORMAL, PRIORITY_STANDING, Kernel
+from kubesim.kernel.network import LinkProfile, Network
 from kubesim.kernel.rng import Stream
 from kubesim.kernel.time import (
     DAY,
@@ -32,6 +33,8 @@ __all__ = [
     "PRIORITY_STANDING",
     "SECOND",
     "Kernel",
+    "LinkProfile",
+    "Network",
     "Stream",
     "Trace",
     "Wakeup",

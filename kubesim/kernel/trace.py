@@ -1,8 +1,8 @@
 """The trace: what happened, in order, folded into a digest.
 
-Two runs with equal digests did the same things in the same order. A record is a few integers, texts, booleans, None or finite floats, or
-tuples of those; it is written as canonical JSON, one after the other, so the digest does not depend on how records are buffered, on
-PYTHONHASHSEED or on the machine. The records themselves are not kept.
+Two runs with equal digests did the same things in the same order. A record is a few integers, texts, booleans, None or floats
+(one that is not finite counts as None), or tuples of those. Records are written as canonical JSON, one after the other, so the
+digest does not depend on how they are buffered, on PYTHONHASHSEED or on the machine. They are not kept.
 """
 
 from collections.abc import Callable
