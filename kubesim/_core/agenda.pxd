@@ -34,4 +34,4 @@ cdef class Agenda:
     cdef readonly int64_t cancelled_count
 
     cdef int64_t insert(self, int64_t time_ns, int32_t priority, object function, tuple arguments) except -1
-    cdef int64_t dispatch(self, int64_t time_ns, int64_t event_max) except -1
+    cdef int64_t dispatch(self, int64_t time_ns, int64_t event_max, bint until_quiet) except -1

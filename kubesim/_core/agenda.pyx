@@ -285,14 +285,22 @@ cdef class Agenda:
         dispatched, and all others stay as they were.
         """
         cdef int64_t until_ns = nanoseconds(time_ns)
-        cdef int64_t count = self.dispatch(until_ns, event_max)
+        cdef int64_t count = self.dispatch(until_ns, event_max, False)
         if not (drop_cancelled(self) and self.heap[0].time_ns <= until_ns) and until_ns > self.now_ns:
             self.now_ns = until_ns
         return count
 
-    def drain(self, time_ns=INT64_MAX, int64_t event_max=-1):
-        """Dispatch as ``run_due`` does, but leave ``now_ns`` at the last call. Returns the number dispatched."""
-        return self.dispatch(nanoseconds(time_ns), event_max)
+    def drain(self, time_ns=INT64_MAX, int64_t event_max=-1, bint until_quiet=False):
+        """Dispatch as ``run_due`` does, but leave ``now_ns`` at the last call. Returns the number dispatched.
+
+        ``until_quiet`` also returns when an instant is over and only standing events are left.
+        """
+        return self.dispatch(nanoseconds(time_ns), event_max, until_quiet)
+
+    @property
+    def quiet(self):
+        """Whether only standing events are left: nothing more will happen by itself. O(1)."""
+        return self.pending_count == self.standing_count
 
     def stop(self):
         """Make the running ``run_due`` or ``drain`` return after the present call; without one, the next returns at once."""
@@ -304,7 +312,7 @@ cdef class Agenda:
         self.stop_requested = False
         return requested
 
-    cdef int64_t dispatch(self, int64_t time_ns, int64_t event_max) except -1:
+    cdef int64_t dispatch(self, int64_t time_ns, int64_t event_max, bint until_quiet) except -1:
         cdef int64_t count = 0
         cdef uint64_t index
         if self.is_running:
@@ -312,6 +320,8 @@ cdef class Agenda:
         self.is_running = True
         try:
             while count != event_max and not self.stop_requested and drop_cancelled(self) and self.heap[0].time_ns <= time_ns:
+                if until_quiet and self.pending_count == self.standing_count and self.heap[0].time_ns > self.now_ns:
+                    break
                 self.now_ns = self.heap[0].time_ns
                 index = self.heap[0].slot
                 function = self.calls[2 * index]

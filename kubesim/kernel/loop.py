@@ -56,11 +56,6 @@ class Kernel(Agenda):
         """Return the random stream of this name: its draws depend on (seed, name) only, never on which streams were asked for before."""
         return self._streams.stream(name)
 
-    @property
-    def quiet(self) -> bool:
-        """Whether only standing events are left: nothing more will happen by itself. O(1)."""
-        return self.pending_count == self.standing_count
-
     def run(self) -> Generator[int | None, int, None]:
         """Yield the next deadline in ns (None: nothing to do), be resumed with the present time, dispatch what is due, for ever.
 

@@ -9,7 +9,7 @@ import pytest
 from kubesim.drive import virtual
 from kubesim.drive.session import GC_THRESHOLDS, steady_collector
 from kubesim.drive.virtual import BATCH_EVENTS, DEADLINE, PREDICATE, QUIET, STOPPED
-from kubesim.kernel import EPOCH_NS, SECOND, Kernel
+from kubesim.kernel import EPOCH_NS, PRIORITY_STANDING, SECOND, Kernel
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +74,29 @@ def test_stop_from_an_event() -> None:
     assert seen == [1, 1, 2, 2]
     assert virtual.run(kernel) == QUIET
     assert seen == [1, 1, 2, 2, -1, 3, 3]
+
+
+@pytest.mark.parametrize("with_predicate", [False, True])
+def test_until_quiet_ends_the_instant_and_leaves_standing_events(with_predicate: bool) -> None:
+    kernel, seen = ticking(3)
+    for second in (2, 3, 4):
+        kernel.at(second * SECOND, seen.append, "standing", priority=PRIORITY_STANDING)
+    predicate = (lambda: False) if with_predicate else None
+    assert virtual.run(kernel, predicate=predicate, until_quiet=True) == QUIET
+    assert seen == [1, 1, 2, 2, "standing", 3, 3, "standing"]
+    assert virtual.run(kernel, predicate=predicate, until_quiet=True) == QUIET
+    assert (kernel.now_ns, kernel.pending_count) == (3 * SECOND, 1)
+    kernel.at(5 * SECOND, seen.append, "work")
+    assert virtual.run(kernel, 4 * SECOND, predicate, until_quiet=True) == DEADLINE
+    assert virtual.run(kernel, predicate=predicate, until_quiet=True) == QUIET
+    assert seen[-2:] == ["standing", "work"]
+
+
+def test_a_standing_event_may_make_work_in_the_instant_that_was_quiet() -> None:
+    kernel, seen = ticking(1)
+    kernel.at(SECOND, kernel.after, SECOND, seen.append, "more", priority=PRIORITY_STANDING)
+    assert virtual.run(kernel, until_quiet=True) == QUIET
+    assert seen == [1, 1, "more"]
 
 
 def test_a_stop_before_the_run_stops_nothing() -> None:

@@ -20,6 +20,10 @@ class AgendaTwin:
     def pending_count(self) -> int:
         return len(self._calls)
 
+    @property
+    def standing_count(self) -> int:
+        return sum(priority >= 1000 for _, priority, sequence in self._heap if sequence in self._calls)
+
     def schedule(self, time_ns: int, priority: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
         self._sequence += 1
         heapq.heappush(self._heap, (max(time_ns, self.now_ns), priority, self._sequence))

@@ -15,7 +15,7 @@ from kubesim._core.agenda import TIME_NS_MAX, Agenda
 from tests.kernel.agenda_twin import AgendaTwin
 
 TIMES = st.integers(0, 60)
-PRIORITIES = st.sampled_from([-(2**31), -1, 0, 0, 0, 1, 2**31 - 1])
+PRIORITIES = st.sampled_from([-(2**31), -1, 0, 0, 0, 1, 1000, 2**31 - 1])
 
 
 class Boom(Exception):
@@ -80,8 +80,9 @@ class AgendaMachine(RuleBasedStateMachine):
         agenda, twin = self.agendas
         agenda.check()
         assert self.seen[0] == self.seen[1]
-        for name in ("now_ns", "pending_count", "dispatched_count", "cancelled_count"):
+        for name in ("now_ns", "pending_count", "standing_count", "dispatched_count", "cancelled_count"):
             assert getattr(agenda, name) == getattr(twin, name)
+        assert agenda.quiet == (twin.pending_count == twin.standing_count)
         assert agenda.next_time() == twin.next_time()
 
 
