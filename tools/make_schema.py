@@ -19,6 +19,8 @@ DATA = Path(__file__).resolve().parents[1] / "kubesim" / "api" / "data"
 SOURCE = "kubernetes-json-schema/v1.36.0-local/_definitions.json"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+TIME = "io.k8s.apimachinery.pkg.apis.meta.v1.Time"
+MICRO_TIME = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"
 PREFIX = "#/$defs/"
 SCALARS = {"string": "s", "integer": "i", "boolean": "b", "number": "n"}
 
@@ -27,7 +29,7 @@ def kind_of(node: dict[str, Any]) -> Any:
     """The compact type of a schema node; the code is explained in kubesim/api/schema.py."""
     if "$ref" in node:
         target = node["$ref"].removeprefix(PREFIX)
-        return {QUANTITY: "q", INT_OR_STRING: "x"}.get(target, "@" + target)
+        return {QUANTITY: "q", INT_OR_STRING: "x", TIME: "t", MICRO_TIME: "u"}.get(target, "@" + target)
     types = node.get("type", [])
     names = [name for name in ([types] if isinstance(types, str) else types) if name != "null"]
     if node.get("x-kubernetes-int-or-string"):

@@ -94,6 +94,21 @@ def gone(message: str) -> ApiError:
     return ApiError(410, "Expired", message)
 
 
+def too_large(message: str) -> ApiError:
+    """413."""
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
+
+
+def unprocessable() -> ApiError:
+    """422 of a JSON patch that does not apply; upstream does not say why."""
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request")
+
+
+def internal(message: str) -> ApiError:
+    """500 without a reason: upstream lets some errors of a strategic merge through as they are."""
+    return ApiError(500, "", message)
+
+
 def method_not_supported(resource: str, verb: str) -> ApiError:
     """405."""
     plural = resource.partition(".")[0]
@@ -101,8 +116,8 @@ def method_not_supported(resource: str, verb: str) -> ApiError:
 
 
 def invalid(kind: str, name: str, errors: Sequence[FieldError], group: str = "") -> ApiError:
-    """422 with one cause per field error; several are joined as upstream's aggregate does: ``[a, b]``."""
-    texts = [f"{error.field}: {error.message}" for error in errors]
+    """422 with one cause per field error; several are joined as upstream's aggregate does, each text once: ``[a, b]``."""
+    texts = list(dict.fromkeys(f"{error.field}: {error.message}" for error in errors))
     joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     label = f"{kind}.{group}" if group else kind
     details: dict[str, Any] = {"name": name} if name else {}
