@@ -73,12 +73,13 @@ class _Names:
 
 
 class EventRecorder:
-    """Records core/v1 Events for one component (on one host). Every call is O(1)."""
+    """Records core/v1 Events for one component (on one host), as ``user`` (the link's by default). Every call is O(1)."""
 
-    __slots__ = ("_groups", "_host", "_link", "_names", "_observed", "_source", "_spam", "component")
+    __slots__ = ("_groups", "_host", "_link", "_names", "_observed", "_source", "_spam", "_user", "component")
 
-    def __init__(self, link: Link, component: str, host: str = "") -> None:
+    def __init__(self, link: Link, component: str, host: str = "", user: str = "") -> None:
         self.component = component
+        self._user = user or link.user
         self._link = link
         self._host = host
         self._source = {"component": component, "host": host} if host else {"component": component}
@@ -158,7 +159,7 @@ class EventRecorder:
 
     def _create(self, event: Object) -> None:
         metadata = event["metadata"]
-        self._link.send(Request("create", "events", metadata["namespace"], metadata["name"], event))
+        self._link.send(Request("create", "events", metadata["namespace"], metadata["name"], event, user=self._user))
 
     def _count(self, event: Object) -> None:
         """Patch the known Event; when it has expired meanwhile, create it again."""
@@ -169,7 +170,7 @@ class EventRecorder:
             if isinstance(outcome, ApiError) and outcome.reason == "NotFound":
                 self._create(event)
 
-        self._link.send(Request("patch", "events", metadata["namespace"], metadata["name"], body, "", PATCH_OPTIONS), done)
+        self._link.send(Request("patch", "events", metadata["namespace"], metadata["name"], body, "", PATCH_OPTIONS, self._user), done)
 
 
 class SeriesRecorder:

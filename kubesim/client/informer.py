@@ -12,9 +12,9 @@ Upstream: client-go/tools/cache (shared_informer.go, delta_fifo.go, thread_safe_
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from kubesim.api.meta import key_of
 from kubesim.apiserver.requests import Object, WatchEvent
 from kubesim.client.contract import Link
-from kubesim.client.keys import key_of
 
 Handler = Callable[[Object | None, Object | None], Any]
 KeyedHandler = Callable[[str, Object | None, Object | None], Any]
@@ -70,6 +70,7 @@ class Informer:
         self._handlers: tuple[Handler, ...] = ()
         self._changes: tuple[KeyedHandler, ...] = ()
         self._started = False
+        self.on_synced: Callable[[], None] | None = None  # called after the first list
 
     def start(self) -> None:
         """List and watch from now on; a second call does nothing."""
@@ -116,7 +117,10 @@ class Informer:
             old = self.objects.get(key)
             if old is None or old["metadata"].get("resourceVersion") != obj["metadata"].get("resourceVersion"):
                 self._replace(key, old, obj)
-        self.synced = True
+        if not self.synced:
+            self.synced = True
+            if self.on_synced is not None:
+                self.on_synced()
 
     def on_events(self, events: Sequence[WatchEvent]) -> None:
         """Apply the changes in order; after each one the handlers run, in the order they were added."""
@@ -178,6 +182,7 @@ class InformerFactory:
         self.link = link
         self._informers: dict[tuple[str, str, str, str], Informer] = {}
         self._started = False
+        self._when_synced: list[Callable[[], None]] = []
 
     def informer(self, resource: str, *, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Informer:
         """The shared informer of a resource (``plural`` or ``plural.group``) and selection."""
@@ -187,6 +192,7 @@ class InformerFactory:
             informer = self._informers[selection] = Informer(
                 self.link, resource, namespace=namespace, label_selector=label_selector, field_selector=field_selector
             )
+            informer.on_synced = self._on_synced
             if self._started:
                 informer.start()
         return informer
@@ -201,3 +207,16 @@ class InformerFactory:
     def synced(self) -> bool:
         """Whether every informer has had its first list."""
         return all(informer.synced for informer in self._informers.values())
+
+    def when_synced(self, function: Callable[[], None]) -> None:
+        """Call ``function()`` once, as soon as every informer has had its first list: perhaps now."""
+        if self.synced:
+            function()
+        else:
+            self._when_synced.append(function)
+
+    def _on_synced(self) -> None:
+        if self._when_synced and self.synced:
+            waiting, self._when_synced = self._when_synced, []
+            for function in waiting:
+                function()

@@ -6,8 +6,9 @@ Upstream: apimachinery/pkg/apis/meta/v1/controller_ref.go, pkg/controller/contro
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from kubesim.api.meta import controller_reference
 from kubesim.apiserver.requests import Object, Request, patch
 
 
@@ -19,32 +20,12 @@ class Claim(NamedTuple):
     release: list[Object]
 
 
-def controller_of(obj: Object) -> dict[str, Any] | None:
-    """The owner reference with ``controller: true``, or None."""
-    for reference in obj["metadata"].get("ownerReferences", ()):
-        if reference.get("controller"):
-            return reference
-    return None
-
-
 def controller_uid_of(obj: Object) -> str:
     """The uid of the controlling owner, or an empty string."""
     for reference in obj["metadata"].get("ownerReferences", ()):
         if reference.get("controller"):
             return reference["uid"]
     return ""
-
-
-def controller_reference(owner: Object) -> dict[str, Any]:
-    """The owner reference that makes ``owner`` the controller of a dependent, upstream's field order."""
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def claim(owner: Object, objects: Iterable[Object], matches: Callable[[dict[str, str]], bool]) -> Claim:

@@ -81,6 +81,14 @@ class WorkQueue:
             self._kernel.cancel(waiting[1])
         self._waiting[key] = (ready_ns, self._kernel.at(ready_ns, self._ripe, key))
 
+    def set_after(self, key: str, delay_ns: int | None) -> None:
+        """Let this delay replace every earlier one of the key; None takes them back."""
+        waiting = self._waiting.pop(key, None)
+        if waiting is not None:
+            self._kernel.cancel(waiting[1])
+        if delay_ns is not None:
+            self.add_after(key, delay_ns)
+
     def add_rate_limited(self, key: str) -> None:
         """Add a key after its back-off: 5 ms, doubled by each call until ``forget``, at most 1000 s."""
         failures = self._failures.get(key, 0)

@@ -6,9 +6,14 @@ applies the intents in order, owns the work queue, conflicts, expectations, back
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from kubesim.api.errors import ApiError
+from kubesim.api.meta import key_of
 from kubesim.apiserver.requests import Object, Request
+from kubesim.client.informer import IndexFunction
+
+Derived = TypeVar("Derived")
 
 Mapper = Callable[["View", Object | None, Object | None], Iterable[str]]  # (view, old, new) -> keys to reconcile
 
@@ -28,11 +33,14 @@ class Burst:
     """Requests sent in slow start (1, 2, 4, ... at a time; the rest is dropped at the first failure) under expectations.
 
     Each request may have its event for success and for failure: ``on_success(outcome)`` and ``on_failure(error)`` give intents.
+    ``after(error)`` gives what is to be done when all answers are there, whether the burst failed (its first ApiError) or not
+    (None). A failure ends the reconcile: only what the hooks give is still done, then the key is tried again, rate-limited.
     """
 
     requests: Sequence[Request]
     on_success: Callable[[Object], Sequence["Intent"]] | None = None
-    on_failure: Callable[[Any], Sequence["Intent"]] | None = None
+    on_failure: Callable[[ApiError], Sequence["Intent"]] | None = None
+    after: Callable[[ApiError | None], Sequence["Intent"]] | None = None
 
 
 Intent = Request | EventIntent | Burst
@@ -61,8 +69,11 @@ class View(Protocol):
     def indexed(self, resource: str, index: str, value: str) -> Mapping[str, Object]:
         """The objects whose index function gave ``value``, by key, in the order they were first seen."""
 
-    def satisfied(self, key: str) -> bool:
-        """Whether everything this controller sent for ``key`` has been seen in the caches."""
+    def derived(self, build: Callable[[Any], Derived]) -> Derived:
+        """What ``build`` derives from the caches and keeps up to date by difference; one per manager (``owned_pods.OwnedPods``)."""
+
+    # A callable attribute: whether everything this controller sent for ``key`` has been seen in the caches.
+    satisfied: Callable[[str], bool]
 
 
 class Controller(Protocol):
@@ -71,6 +82,20 @@ class Controller(Protocol):
     name: str  # upstream's component name: "replicaset-controller"
     resource: str  # the kind whose keys it reconciles: "replicasets.apps"
     watches: Mapping[str, Mapper]
+    indexes: Mapping[str, Mapping[str, IndexFunction]]  # resource -> name -> function, for view.indexed
+    derives: Sequence[Callable[[Any], Any]]  # derived views that must see an event before the mappers do
 
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
         """Drive the object at ``key`` one step towards its desired state."""
+
+
+class ControllerBase:
+    """A controller without indexes and derived views."""
+
+    indexes: Mapping[str, Mapping[str, IndexFunction]] = {}
+    derives: Sequence[Callable[[Any], Any]] = ()
+
+
+def own_key(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
+    """The mapper of a controller's own resource: the object's key, on every change."""
+    return (key_of(new if new is not None else old),)  # type: ignore[arg-type]

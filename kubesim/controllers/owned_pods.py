@@ -8,11 +8,11 @@ Upstream: pkg/controller/controller_utils.go (IsPodActive, IsPodTerminating, Fil
 which count by rescanning.
 """
 
-from bisect import bisect_right, insort
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Mapping
 
+from kubesim.api.meta import controller_of
 from kubesim.apiserver.requests import Object
-from kubesim.client.owners import controller_of
 from kubesim.controllers.view import Caches
 from kubesim.kernel.time import parse_time
 
@@ -83,14 +83,14 @@ class PodGroup:
         return self._counts[TERMINATING]
 
     def available(self, min_ready_seconds: int, now_ns: int) -> tuple[int, int | None]:
-        """How many have been ready for ``min_ready_seconds``, and the ns until the next one is (None: no more to come). O(log n)."""
+        """How many have been ready for longer than ``min_ready_seconds``, and the ns until the next one is (None: none will). O(log n)."""
         if min_ready_seconds == 0:
             return self._counts[READY], None
         if self._sorted is None:
             self._sorted = sorted(self._ready_since.values())
         min_ready_ns = min_ready_seconds * 1_000_000_000
-        count = bisect_right(self._sorted, now_ns - min_ready_ns)
-        wait_ns = self._sorted[count] + min_ready_ns - now_ns if count < len(self._sorted) else None
+        count = bisect_left(self._sorted, now_ns - min_ready_ns)
+        wait_ns = self._sorted[count] + min_ready_ns - now_ns + 1 if count < len(self._sorted) else None
         return count, wait_ns
 
     def set(self, key: str, pod: Object, state: int, labels: Labels) -> None:
@@ -148,17 +148,19 @@ def _subtract(counts: dict[Labels, int], labels: Labels) -> None:
 
 
 class OwnedPods:
-    """A derived view: PodGroups by owner uid, and the Pods without a controller by namespace.
+    """A derived view: PodGroups by owner uid, and the Pods without a controller by namespace and label set.
 
-    ``changed`` holds the groups whose counts the Pod event being delivered has changed: for handlers of that same event.
+    ``changed`` holds the groups whose counts the Pod event being delivered has changed, ``orphan`` the Pod if it has just appeared
+    or changed its labels without a controller: both for handlers of that same event.
     """
 
-    __slots__ = ("_group_of", "changed", "groups", "orphans")
+    __slots__ = ("_group_of", "changed", "groups", "orphan", "orphans")
 
     def __init__(self, caches: Caches) -> None:
         self.groups: dict[str, PodGroup] = {}
-        self.orphans: dict[str, dict[str, Object]] = {}
+        self.orphans: dict[str, dict[Labels, dict[str, Object]]] = {}
         self.changed: tuple[PodGroup, ...] = ()
+        self.orphan: Object | None = None
         self._group_of: dict[str, PodGroup] = {}
         caches.informer("pods").add_keyed_handler(self.on_pod)
 
@@ -166,9 +168,18 @@ class OwnedPods:
         """The Pods controlled by the owner with this uid, None when there is none. O(1)."""
         return self.groups.get(uid)
 
+    def orphans_matching(self, namespace: str, matches: Callable[[dict[str, str]], bool]) -> list[Object]:
+        """The Pods of a namespace without a controller whose labels match. O(distinct label sets + result)."""
+        found: list[Object] = []
+        for labels, pods in self.orphans.get(namespace, {}).items():
+            if matches(dict(labels)):
+                found.extend(pods.values())
+        return found
+
     def on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         """Take a change of a Pod into the counts. O(1), O(log n) for owners with minReadySeconds."""
         self.changed = ()
+        self.orphan = None
         group = self._group_of.get(key)
         if new is None:
             self._leave(key, group, old)
@@ -183,21 +194,24 @@ class OwnedPods:
         self._join(key, group, old, new)
 
     def _join(self, key: str, before: PodGroup | None, old: Object | None, new: Object) -> None:
-        """A Pod is new here, or may have another owner."""
+        """A Pod is new here, or has no controller, or may have another one."""
         metadata = new["metadata"]
         owner = controller_of(new)
         if before is not None and (owner is None or owner["uid"] != before.owner["uid"]):
             self._leave(key, before, old)
-        if owner is None:
-            self.orphans.setdefault(metadata.get("namespace", ""), {})[key] = new
-            return
-        if before is None and old is not None:
+        elif before is None and old is not None:
             self._forget_orphan(key, old)
+        labels = frozenset((metadata.get("labels") or {}).items())
+        if owner is None:
+            self.orphans.setdefault(metadata.get("namespace", ""), {}).setdefault(labels, {})[key] = new
+            if before is not None or old is None or old["metadata"].get("labels") != metadata.get("labels"):
+                self.orphan = new
+            return
         group = self.groups.get(owner["uid"])
         if group is None:
             group = self.groups[owner["uid"]] = PodGroup(owner, metadata.get("namespace", ""))
         self._group_of[key] = group
-        group.set(key, new, state_of(new), frozenset((metadata.get("labels") or {}).items()))
+        group.set(key, new, state_of(new), labels)
         self.changed = (*self.changed, group)
 
     def _leave(self, key: str, group: PodGroup | None, old: Object | None) -> None:
@@ -212,12 +226,13 @@ class OwnedPods:
         self.changed = (group,)
 
     def _forget_orphan(self, key: str, old: Object) -> None:
-        namespace = old["metadata"].get("namespace", "")
-        orphans = self.orphans.get(namespace)
-        if orphans is not None:
-            orphans.pop(key, None)
-            if not orphans:
-                del self.orphans[namespace]
+        metadata = old["metadata"]
+        by_labels = self.orphans[metadata.get("namespace", "")]
+        labels = frozenset((metadata.get("labels") or {}).items())
+        pods = by_labels[labels]
+        del pods[key]
+        if not pods:
+            del by_labels[labels]
 
 
 def _same_owner(old: Object, new: Object) -> bool:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from kubesim.api.meta import controller_reference
 from kubesim.apiserver.requests import Object
-from kubesim.client.owners import adopt_request, claim, controller_reference, release_request
+from kubesim.client.owners import adopt_request, claim, release_request
 
 OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web", "namespace": "shop", "uid": "rs"}}
 DYING = {**OWNER, "metadata": {**OWNER["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}

@@ -1,0 +1,274 @@
+"""The controller manager: from a change in a cache to a key in a queue, from a key to intents, from intents to requests.
+
+One work queue per controller, one set of informers for all. Everything that is ready is worked off in one agenda event, one key after
+another: with answers in place the worker count of upstream (ConcurrentDeploymentSyncs = 5 ...) decides nothing. A key is not
+worked on until the caches show what was sent for it last (``client/expectations.py``). An ApiError, a conflict too, means another
+try with back-off; a key that wrote stays busy for ``busy_ns``, the round trips of its requests, so that what happens meanwhile is one
+more reconcile and not one each. Leader election, metrics and the client's rate limit (20 requests/s) are left out.
+
+Upstream: cmd/kube-controller-manager, the processNextWorkItem of every controller, pkg/controller/controller_utils.go (slowStartBatch).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kubesim.api.errors import ApiError
+from kubesim.api import meta
+from kubesim.apiserver.requests import Object, Request
+from kubesim.client.contract import Link
+from kubesim.client.events import EventRecorder
+from kubesim.client.expectations import Expectations
+from kubesim.client.informer import Informer, InformerFactory
+from kubesim.client.workqueue import WorkQueue
+from kubesim.controllers.contract import Burst, Controller, EventIntent, Intent, Mapper, Result
+from kubesim.controllers.view import Caches
+from kubesim.kernel import MILLISECOND, Kernel, Wakeup
+
+BUSY_NS = 10 * MILLISECOND
+
+
+class ControllerManager:
+    """All controllers of a cluster, or the given ones, behind one link.
+
+    >>> ControllerManager(kernel, link).start()  # doctest: +SKIP
+    """
+
+    def __init__(self, kernel: Kernel, link: Link, controllers: Sequence[Controller], *, busy_ns: int = BUSY_NS) -> None:
+        self.kernel = kernel
+        self.link = link
+        self.busy_ns = busy_ns
+        self.informers = InformerFactory(link)
+        self.caches = Caches(self.informers.informer)
+        self.workers = [_Worker(self, controller) for controller in controllers]
+        names = [controller.name for controller in controllers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"controllers: every name may occur once, got {names}")
+
+    def start(self) -> None:
+        """List and watch; work begins when every cache has had its list."""
+        for worker in self.workers:
+            worker.wire()
+        self.informers.start()
+        self.informers.when_synced(self._go)
+
+    def _go(self) -> None:
+        for worker in self.workers:
+            worker.go()
+
+    def worker(self, name: str) -> "_Worker":
+        """The worker of a controller. Raises KeyError."""
+        for worker in self.workers:
+            if worker.controller.name == name:
+                return worker
+        raise KeyError(f"no controller named {name!r}")
+
+
+class _Worker:
+    """One controller with its queue, its expectations and its recorder."""
+
+    def __init__(self, manager: ControllerManager, controller: Controller) -> None:
+        self.manager = manager
+        self.controller = controller
+        self.kernel = manager.kernel
+        self.link = manager.link
+        self.user = controller.name
+        self.recorder = EventRecorder(manager.link, controller.name, user=controller.name)
+        self.wakeup = Wakeup(manager.kernel, self.process)
+        self.queue = WorkQueue(manager.kernel, self.wakeup.set)
+        self.expectations = Expectations(self._informer_of)
+        self.view = manager.caches.for_controller(lambda key: self.expectations.waits_for(key, self.kernel.now_ns) is None)
+        self.reconcile_count = 0
+        self._blocked: dict[str, dict[str, None]] = {}  # resource -> keys that wait for its cache
+        self._going = False
+
+    def wire(self) -> None:
+        """Ask for the caches, indexes and derived views, and listen."""
+        caches = self.manager.caches
+        for resource, indexes in self.controller.indexes.items():
+            for name, function in indexes.items():
+                caches.informer(resource).add_index(name, function)
+        for build in self.controller.derives:
+            caches.derived(build)
+        for resource, mapper in self.controller.watches.items():
+            caches.informer(resource).add_handler(self._listener(resource, mapper))
+
+    def go(self) -> None:
+        """The caches are filled: work."""
+        self._going = True
+        if len(self.queue):
+            self.wakeup.set()
+
+    def process(self) -> None:
+        """Work off what is ready now."""
+        if not self._going:
+            return
+        queue = self.queue
+        for _ in range(len(queue)):
+            self._work(queue.get())
+        if len(queue):
+            self.wakeup.set()
+
+    def _listener(self, resource: str, mapper: Mapper) -> Any:
+        """The handler of one resource: map the change to keys, and let go of the keys that waited for this cache."""
+        view, queue, blocked, add = self.view, self.queue, self._blocked, self.queue.add
+        expectations = self.expectations if resource == self.controller.resource else None
+
+        def on_change(old: Object | None, new: Object | None) -> None:
+            for key in mapper(view, old, new):
+                add(key)
+            if new is None and expectations is not None and old is not None:
+                expectations.forget(meta.key_of(old))
+            if blocked and resource in blocked:
+                for key in blocked.pop(resource):
+                    queue.add(key)
+
+        return on_change
+
+    def _informer_of(self, resource: str) -> Informer | None:
+        return self.manager.informers.informer(resource) if resource in self.controller.watches else None
+
+    def _work(self, key: str) -> None:
+        now_ns = self.kernel.now_ns
+        resource = self.expectations.waits_for(key, now_ns)
+        if resource is not None:
+            self._blocked.setdefault(resource, {})[key] = None
+            self.queue.done(key)
+            return
+        self.reconcile_count += 1
+        _Job(self, key, self.controller.reconcile(key, self.view, now_ns)).step()
+
+
+class _Job:
+    """The intents of one reconcile on their way; answers may come in place or later. One at a time per key."""
+
+    __slots__ = (
+        "batch_size", "burst", "burst_error", "error", "intents", "key", "outstanding", "position", "result", "stepping", "worker", "wrote"
+    )
+
+    def __init__(self, worker: _Worker, key: str, result: Result) -> None:
+        self.worker = worker
+        self.key = key
+        self.result = result
+        self.intents: deque[Intent] = deque(result.intents)
+        self.outstanding = 0
+        self.wrote = False
+        self.error: ApiError | None = None  # the first failure: the key is tried again
+        self.stepping = False
+        self.burst: Burst | None = None
+        self.burst_error: ApiError | None = None
+        self.position = 0  # requests of the burst that were sent
+        self.batch_size = 1
+
+    def step(self) -> None:
+        """Go on until an answer is missing or nothing is left."""
+        if self.stepping:
+            return
+        self.stepping = True
+        while not self.outstanding:
+            if self.burst is not None:
+                self._next_batch(self.burst)
+            elif self.intents:
+                self._begin(self.intents.popleft())
+            else:
+                self.stepping = False
+                self._finish()
+                return
+        self.stepping = False
+
+    def _begin(self, intent: Intent) -> None:
+        if isinstance(intent, Request):
+            self._send(intent, None)
+        elif isinstance(intent, EventIntent):
+            self.worker.recorder.event(intent.regarding, intent.type, intent.reason, intent.message)
+        else:
+            self.burst, self.burst_error, self.position, self.batch_size = intent, None, 0, 1
+
+    def _next_batch(self, burst: Burst) -> None:
+        """Send the next 1, 2, 4, ... requests; after a failure, or at the end, close the burst."""
+        requests = burst.requests
+        if self.burst_error is not None or self.position >= len(requests):
+            self.burst = None
+            if self.burst_error is not None:
+                self.intents.clear()
+            if burst.after is not None:
+                self.intents.extendleft(reversed(burst.after(self.burst_error)))
+            return
+        start, self.position = self.position, min(self.position + self.batch_size, len(requests))
+        self.batch_size *= 2
+        for index in range(start, self.position):
+            self._send(requests[index], burst)
+
+    def _send(self, request: Request, burst: Burst | None) -> None:
+        worker = self.worker
+        request.user = worker.user
+        self.outstanding += 1
+        if request.verb != "get":
+            self.wrote = True
+        worker.link.send(request, lambda outcome: self._answered(request, burst, outcome))
+
+    def _answered(self, request: Request, burst: Burst | None, outcome: Object | ApiError) -> None:
+        self.outstanding -= 1
+        if not isinstance(outcome, ApiError):
+            self._note(request, outcome)
+            if burst is not None and burst.on_success is not None:
+                self._take(burst.on_success(outcome))
+        elif not _is_harmless(request, outcome):
+            self._failed(burst, outcome)
+        if not self.outstanding:
+            self.step()
+
+    def _failed(self, burst: Burst | None, error: ApiError) -> None:
+        if self.error is None:
+            self.error = error
+        if burst is None:
+            self.intents.clear()
+            return
+        if self.burst_error is None:
+            self.burst_error = error
+            self.intents.clear()
+        if burst.on_failure is not None:
+            self._take(burst.on_failure(error))
+
+    def _take(self, intents: Iterable[Intent]) -> None:
+        """Record events at once; requests wait for the end of the burst."""
+        for intent in intents:
+            if isinstance(intent, EventIntent):
+                self.worker.recorder.event(intent.regarding, intent.type, intent.reason, intent.message)
+            else:
+                self.intents.append(intent)
+
+    def _note(self, request: Request, outcome: Object) -> None:
+        """Expect to see in the caches what the answer shows."""
+        worker = self.worker
+        metadata = outcome.get("metadata") or {}
+        if request.verb == "delete":
+            uid = metadata.get("uid") or outcome.get("details", {}).get("uid")
+            if uid:
+                object_key = meta.key(request.namespace, request.name)
+                worker.expectations.deleted(self.key, request.resource, object_key, uid, worker.kernel.now_ns)
+        elif request.verb != "get":
+            revision = metadata.get("resourceVersion")
+            if revision:
+                worker.expectations.written(self.key, request.resource, int(revision), worker.kernel.now_ns)
+
+    def _finish(self) -> None:
+        worker, queue, key = self.worker, self.worker.queue, self.key
+        if self.error is not None:
+            queue.add_rate_limited(key)
+        else:
+            queue.forget(key)
+            queue.set_after(key, self.result.requeue_after_ns)  # the last word: earlier delays were for what was known earlier
+        if self.wrote and worker.manager.busy_ns:
+            worker.kernel.after(worker.manager.busy_ns, queue.done, key)
+        else:
+            queue.done(key)
+
+
+def _is_harmless(request: Request, error: ApiError) -> bool:
+    """Whether a failure needs no other try: what was to be deleted is gone, or the namespace is being deleted."""
+    if request.verb == "delete":
+        return error.reason == "NotFound"
+    if request.verb == "create":
+        return any(cause.get("reason") == "NamespaceTerminating" for cause in error.details.get("causes", ()))
+    return False
