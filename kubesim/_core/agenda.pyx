@@ -19,6 +19,17 @@ from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyCallable_Check
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int32_t, int64_t, uint32_t, uint64_t
 
+cdef extern from *:
+    """
+    /* The finaliser of splitmix64: a bijection, so distinct sequence numbers stay distinct. In C because it wraps around on purpose. */
+    static inline uint64_t kubesim_scramble(uint64_t value) {
+        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
+        value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
+        return value ^ (value >> 31);
+    }
+    """
+    uint64_t kubesim_scramble(uint64_t value) noexcept nogil
+
 cdef enum:
     SLOT_BITS = 24
     ARITY_SHIFT = 2
@@ -81,37 +92,30 @@ cdef inline void sift_down(Entry* heap, size_t count, size_t index) noexcept nog
     heap[index] = moving
 
 
-cdef inline uint64_t scrambled(uint64_t value) noexcept nogil:
-    # The finaliser of splitmix64: a bijection, so distinct sequence numbers stay distinct.
-    value = (value ^ (value >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    value = (value ^ (value >> 27)) * <uint64_t>0x94D049BB133111EB
-    return value ^ (value >> 31)
+cdef inline uint64_t tie_of(Agenda agenda, uint64_t sequence) noexcept:
+    return sequence if agenda.scramble == 0 else kubesim_scramble(sequence ^ kubesim_scramble(agenda.scramble))
 
 
-cdef inline uint64_t tie_of(Agenda agenda, uint64_t sequence) noexcept nogil:
-    return sequence if agenda.scramble == 0 else scrambled(sequence ^ scrambled(agenda.scramble))
-
-
-cdef inline bint is_live(Agenda agenda, Entry* entry) noexcept nogil:
+cdef inline bint is_live(Agenda agenda, Entry* entry) noexcept:
     cdef uint64_t sequence = agenda.slots[entry.slot].sequence
     return sequence != 0 and tie_of(agenda, sequence) == entry.tie
 
 
-cdef inline void pop(Agenda agenda) noexcept nogil:
+cdef inline void pop(Agenda agenda) noexcept:
     agenda.heap_count -= 1
     if agenda.heap_count:
         agenda.heap[0] = agenda.heap[agenda.heap_count]
         sift_down(agenda.heap, agenda.heap_count, 0)
 
 
-cdef inline bint drop_cancelled(Agenda agenda) noexcept nogil:
+cdef inline bint drop_cancelled(Agenda agenda) noexcept:
     # Bring a live entry to the top; False when there is none.
     while agenda.heap_count and not is_live(agenda, &agenda.heap[0]):
         pop(agenda)
     return agenda.heap_count != 0
 
 
-cdef void rebuild(Agenda agenda) noexcept nogil:
+cdef void rebuild(Agenda agenda) noexcept:
     # Keep the live entries and make them a heap again, bottom up: O(n).
     cdef size_t index, kept = 0
     for index in range(agenda.heap_count):

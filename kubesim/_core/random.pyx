@@ -1,3 +1,5 @@
+# cython: overflowcheck=False
+# Wrapping around at 2^64 is what these generators do; the debug build checks everything else.
 """Seeded random streams: xoshiro256** whose state is SHA-256 of the seed and the stream's name.
 
 It holds the draws a simulation needs and no more. The same (seed, name) gives the same draws on any machine: integers by construction, floats

@@ -212,3 +212,24 @@ def test_another_handler_of_ctrl_c_is_left_alone() -> None:
     assert virtual.run(kernel) == QUIET
     assert seen == [signal.SIGINT]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_cycles_made_during_a_run_are_still_collected() -> None:
+    class Cycle:
+        """An object that only the collector can free."""
+
+        alive = 0
+
+        def __init__(self) -> None:
+            self.itself = self
+            Cycle.alive += 1
+
+        def __del__(self) -> None:
+            Cycle.alive -= 1
+
+    kernel, most = Kernel(), []
+    for number in range(50_000):
+        kernel.after(number, Cycle)
+    kernel.after(50_000, lambda: most.append(Cycle.alive))
+    virtual.run(kernel)
+    assert most[0] <= 2 * GC_THRESHOLDS[0]
