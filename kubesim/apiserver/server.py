@@ -16,6 +16,7 @@ from kubesim.api.kinds.contract import Kind, Object
 from kubesim.apiserver import subresources
 from kubesim.apiserver.admission import DEFAULT_PROFILE, choose_plugins
 from kubesim.apiserver.admission.chain import AdmissionChain
+from kubesim.apiserver.allocators import SERVICE_CIDR
 from kubesim.apiserver.bootstrap import bootstrap_requests
 from kubesim.apiserver.compaction import Compactor
 from kubesim.apiserver.event_leases import EventLeases
@@ -58,6 +59,7 @@ class ApiServer:
         name: str = "kube-apiserver",
         kinds: Iterable[Kind] = KINDS,
         profile: Sequence[str] = DEFAULT_PROFILE,
+        service_cidr: str = SERVICE_CIDR,
         bootstrap: bool = True,
         debug: bool = False,
     ) -> None:
@@ -73,7 +75,7 @@ class ApiServer:
         self.name_stream = kernel.rng(f"{name}/generated-name")
         self.watch_cache = WatchCache(kernel, self.store, self.registry, self._policy_changed)
         self.event_leases = EventLeases(kernel)
-        self.extensions = {"services": ServiceExtension(kernel.rng(f"{name}/service"))}
+        self.extensions = {"services": ServiceExtension(kernel.rng(f"{name}/service"), service_cidr)}
         self.standing = STANDING
         self._compactor = Compactor(kernel, etcd)
         self._resources = self.registry.by_name
