@@ -34,7 +34,8 @@ class ApiError(Exception):
         self.code = code
         self.reason = reason
         self.message = message
-        self.details = details or {}
+        self.details = {} if details is None else details
+        self._shows_details = details is not None  # upstream shows an empty ``details`` for paths that are not served
 
     @property
     def status(self) -> dict[str, Any]:
@@ -42,7 +43,7 @@ class ApiError(Exception):
         status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
         if self.reason:
             status["reason"] = self.reason
-        if self.details:
+        if self.details or self._shows_details:
             status["details"] = self.details
         status["code"] = self.code
         return status

@@ -22,10 +22,13 @@ def check_type(resource: Resource, obj: Object) -> None:
     version, name = obj.get("apiVersion") or resource.api_version, obj.get("kind") or kind.kind
     if version == resource.api_version and name == kind.kind:
         return
-    raise bad_request(
-        f'{name} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.kind}: '
-        f'no kind "{name}" is registered for version "{version}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
-    )
+    head = f'{name} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.kind}: '
+    raise bad_request(head + not_registered(version, name))
+
+
+def not_registered(version: str, kind: str) -> str:
+    """Upstream's words about a type that its scheme does not know."""
+    return f'no kind "{kind}" is registered for version "{version}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
 
 
 def for_create(resource: Resource, given: Object, name: str, namespace: str, uid: str, now: str) -> Object:
@@ -85,6 +88,23 @@ def without_duplicates(references: list[Object]) -> list[Object]:
         if reference not in kept:
             kept.append(reference)
     return references if len(kept) == len(references) else kept
+
+
+# Which metadata counts as spec, where a strategy deviates from "anything outside metadata and status"; None: nothing ever counts.
+COUNTED_METADATA: dict[str, tuple[str, ...] | None] = {
+    "deployments.apps": ("annotations",),
+    "endpointslices.discovery.k8s.io": ("labels", "annotations", "ownerReferences", "finalizers"),
+    "priorityclasses.scheduling.k8s.io": None,
+}
+
+
+def is_next_generation(resource: Resource, new: Object, old: Object) -> bool:
+    """Whether an update through the main resource begins a new generation."""
+    counted = COUNTED_METADATA.get(resource.name, ())
+    if counted is None:
+        return False
+    after, before = new["metadata"], old["metadata"]
+    return spec_changed(new, old) or any(after.get(key) != before.get(key) for key in counted)
 
 
 def spec_changed(new: Object, old: Object) -> bool:

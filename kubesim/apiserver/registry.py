@@ -121,9 +121,9 @@ class Registry:
 
 def no_such_resource() -> ApiError:
     """404 of a path that is not served."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def no_such_method() -> ApiError:
     """405 of a verb that a path does not know."""
-    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})

@@ -54,7 +54,7 @@ def _field_check(resource: Resource, text: str) -> Matches:
     if resource.namespaced:
         getters["metadata.namespace"] = _namespace
     try:
-        terms = selectors.parse_fields(text)
+        terms = tuple(term for term in selectors.parse_fields(text) if term.field or term.value)
     except ValueError as error:
         raise bad_request(str(error)) from None
     for term in terms:
@@ -64,12 +64,12 @@ def _field_check(resource: Resource, text: str) -> Matches:
 
 
 def _unknown_field(resource: Resource, name: str) -> str:
-    """Upstream words this in as many ways as it has conversion functions; these are the core group's, apps' and batch's."""
+    """Upstream words this in as many ways as it has conversion functions for field labels."""
     kind = resource.kind
     if kind.group == "batch":
         return f'field label "{name}" not supported for {kind.kind}'
     if kind.group == "resource.k8s.io":
         return f"field label not supported for {kind.api_version}, Kind={kind.kind}: {name}"
-    if not kind.group or kind.selectable_fields:
+    if kind.selectable_fields:
         return f"field label not supported: {name}"
     return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'

@@ -33,7 +33,7 @@ class ServiceExtension:
 
     def prepare_update(self, service: Object, old: Object) -> Object:
         """The changed Service with the address and ports that the client left out but the old one has (patchAllocatedValues); pure."""
-        return keep_allocated(service, old)
+        return keep_allocated(without_stale_fields(service, old), old)
 
     def before_update(self, server: "ApiServer", service: Object, old: Object, dry_run: bool) -> Generator[Any, Any, Object]:
         """The changed Service with what it already had and what it newly needs."""
@@ -87,8 +87,7 @@ class ServiceExtension:
     def _with_address(
         self, server: "ApiServer", service: Object, spec: Object, old: Object | None, dry_run: bool
     ) -> Generator[Any, Any, Object]:
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        _set_families(service, spec)
         wanted = spec.get("clusterIP") or (spec.get("clusterIPs") or [""])[0]
         held = _addresses_of(old) if old else ()
         if wanted != HEADLESS and wanted not in held:
@@ -116,11 +115,43 @@ class ServiceExtension:
         return [entry if entry.get("nodePort") else {**entry, "nodePort": next(drawn)} for entry in ports]
 
 
+def without_stale_fields(service: Object, old: Object) -> Object:
+    """A Service of another type than before, without what only the old type may have if the client left it as it was.
+
+    Upstream: dropTypeDependentFields in pkg/registry/core/service/strategy.go.
+    """
+    spec, before = service["spec"], old["spec"]
+    type_, type_before = spec.get("type"), before.get("type")
+    if type_ == type_before:
+        return service
+    spec = {**spec}
+    if type_ == "ExternalName":
+        for key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
+            _drop_if_same(spec, before, key)
+    if type_ not in WITH_NODE_PORTS and _node_ports_of(service) == _node_ports_of(old):
+        spec["ports"] = [{key: value for key, value in entry.items() if key != "nodePort"} for entry in spec.get("ports") or ()]
+    if type_ not in WITH_NODE_PORTS:
+        _drop_if_same(spec, before, "externalTrafficPolicy")
+    if type_ != "LoadBalancer":
+        for key in ("healthCheckNodePort", "allocateLoadBalancerNodePorts", "loadBalancerClass"):
+            _drop_if_same(spec, before, key)
+    if type_ != "ExternalName":
+        _drop_if_same(spec, before, "externalName")
+    return {**service, "spec": spec}
+
+
+def _drop_if_same(spec: Object, before: Object, key: str) -> None:
+    if key in spec and spec[key] == before.get(key):
+        del spec[key]
+
+
 def keep_allocated(service: Object, old: Object) -> Object:
     """See ``ServiceExtension.prepare_update``. Upstream: patchAllocatedValues in pkg/registry/core/service/strategy.go."""
     spec, before = service["spec"], old["spec"]
     changes: Object = {}
     if "ExternalName" not in (spec.get("type"), before.get("type")):
+        if spec.get("clusterIP") and spec["clusterIP"] != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
+            changes["clusterIPs"] = [spec["clusterIP"]]  # a client that knows the singular field only (NormalizeClusterIPs)
         for key in ("clusterIP", "clusterIPs"):
             if not spec.get(key) and before.get(key) and not spec.get("clusterIPs" if key == "clusterIP" else "clusterIP"):
                 changes[key] = before[key]
@@ -136,6 +167,23 @@ def keep_allocated(service: Object, old: Object) -> Object:
 def _with_kept_port(entry: Object, kept: dict[tuple[Any, Any], int], used: set[int]) -> Object:
     port = kept.get((entry.get("port"), entry.get("protocol")))
     return entry if entry.get("nodePort") or port is None or port in used else {**entry, "nodePort": port}
+
+
+def _set_families(service: Object, spec: Object) -> None:
+    """Default the IP families and refuse those that a cluster with IPv4 only does not have."""
+    headless = HEADLESS in (spec.get("clusterIP"), *(spec.get("clusterIPs") or ()))
+    if headless and not spec.get("selector"):  # its endpoints come from elsewhere and may be of any family
+        spec.setdefault("ipFamilies", ["IPv4", "IPv6"])
+        spec.setdefault("ipFamilyPolicy", "RequireDualStack")
+        return
+    if spec.get("ipFamilyPolicy") == "RequireDualStack":
+        why = "this cluster is not configured for dual-stack services"
+        raise _refused(service, [field.invalid("spec.ipFamilyPolicy", "RequireDualStack", why)])
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        if family != "IPv4":
+            raise _refused(service, [field.invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")])
+    spec.setdefault("ipFamilies", ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "SingleStack")
 
 
 def _addresses_of(service: Object) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def _prepare_create(namespace: Object) -> Object:
     finalizers = get_in(namespace, "spec", "finalizers") or []
     if FINALIZER not in finalizers:
         finalizers = [*finalizers, FINALIZER]
-    return {**namespace, "spec": {"finalizers": finalizers}, "status": {"phase": "Active"}}
+    return {**_default(namespace), "spec": {"finalizers": finalizers}, "status": {"phase": "Active"}}  # named by now
 
 
 def _prepare_update(new: Object, old: Object) -> Object:

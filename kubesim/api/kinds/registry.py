@@ -24,6 +24,27 @@ _PATH_NAMED = frozenset(("Role", "RoleBinding", "ClusterRole", "ClusterRoleBindi
 # Two views of one thing that is stored in the other version or group.
 _VIEWS = frozenset((("events.k8s.io", "v1", "Event"), ("autoscaling", "v1", "HorizontalPodAutoscaler")))
 
+# What the strategies of kinds without a file of their own say (pkg/registry/*/*/strategy.go).
+_WITH_GENERATION = frozenset((
+    "cronjobs.batch", "customresourcedefinitions.apiextensions.k8s.io", "daemonsets.apps", "deviceclasses.resource.k8s.io",
+    "flowschemas.flowcontrol.apiserver.k8s.io", "ingressclasses.networking.k8s.io", "ingresses.networking.k8s.io", "jobs.batch",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io", "networkpolicies.networking.k8s.io",
+    "poddisruptionbudgets.policy", "podtemplates", "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+    "replicationcontrollers", "resourceslices.resource.k8s.io", "statefulsets.apps",
+    "validatingadmissionpolicies.admissionregistration.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+))  # fmt: skip
+_CREATED_ON_UPDATE = frozenset((
+    "clusterrolebindings.rbac.authorization.k8s.io", "clusterroles.rbac.authorization.k8s.io", "endpoints", "limitranges",
+    "rolebindings.rbac.authorization.k8s.io", "roles.rbac.authorization.k8s.io", "runtimeclasses.node.k8s.io",
+))  # fmt: skip
+_VERSION_REQUIRED = frozenset((
+    "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io", "csistoragecapacities.storage.k8s.io",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io", "poddisruptionbudgets.policy", "runtimeclasses.node.k8s.io",
+    "validatingadmissionpolicies.admissionregistration.k8s.io", "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io", "volumeattachments.storage.k8s.io",
+))  # fmt: skip
+
 
 class KindRegistry:
     """Kinds by resource, by kind, in a fixed order. Look-ups are one dictionary access."""
@@ -113,6 +134,7 @@ def _schema_name(group: str, version: str, kind: str) -> str:
 def generic_kind(row: dict[str, Any]) -> Kind:
     """A kind with nothing particular: stored, listed, checked against its schema and for a good name."""
     namespaced, has_status = row["namespaced"], "status" in row.get("subresources", {})
+    resource = f"{row['plural']}.{row['group']}" if row["group"] else row["plural"]
     check = names.check_path_segment if row["kind"] in _PATH_NAMED else names.check_dns_subdomain
     return Kind(
         group=row["group"],
@@ -132,6 +154,9 @@ def generic_kind(row: dict[str, Any]) -> Kind:
         validate_update=metadata_update_errors,
         validate_status=metadata_update_errors,
         columns=NAME_AND_AGE,
+        has_generation=resource in _WITH_GENERATION,
+        allow_create_on_update=resource in _CREATED_ON_UPDATE,
+        allow_unconditional_update=resource not in _VERSION_REQUIRED,
     )
 
 

@@ -107,4 +107,5 @@ KIND = Kind(
     ),
     selectable_fields={"spec.clusterIP": _field("clusterIP"), "spec.type": _field("type")},
     has_generation=False,
+    allow_create_on_update=True,
 )

@@ -17,6 +17,7 @@ DEFAULT_PROFILE = (
     "Priority",
     "DefaultTolerationSeconds",
     "StorageObjectInUseProtection",
+    "RuntimeClass",
     "DefaultStorageClass",
     "DefaultIngressClass",
 )

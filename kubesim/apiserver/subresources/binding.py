@@ -69,7 +69,7 @@ def bound(pod: Object, binding: Object, key: bytes, now: str) -> Object:
         if given.get(field):
             fresh[field] = {**metadata.get(field, {}), **given[field]}
     status = pod.get("status") or {}
-    condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": now}
+    condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
     conditions = set_condition(status.get("conditions"), condition, now)
     return {
         **pod,

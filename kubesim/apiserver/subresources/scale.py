@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubesim.api import field, selectors
-from kubesim.api.errors import conflict, invalid
+from kubesim.api.errors import bad_request, conflict, invalid
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.patch import apply_patch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kubesim.apiserver.server import ApiServer
 
 Object = dict[str, Any]
+API_VERSION = "autoscaling/v1"
 SCHEMA = "io.k8s.api.autoscaling.v1.Scale"
 
 
@@ -28,14 +29,19 @@ def get_scale(server: "ApiServer", resource: Resource, request: Request) -> Gene
 
 def update_scale(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
     """Set the replicas to those of the Scale sent. Raises ApiError 400, 404, 409 or 422."""
-    check_request(resource, request, request.obj)
+    given = request.obj
+    type_ = (given.get("apiVersion") or API_VERSION, given.get("kind") or "Scale")
+    if type_ != (API_VERSION, "Scale"):
+        version = type_[0].rpartition("/")[2]
+        head = f'{type_[1]} in version "{version}" cannot be handled as a Scale: '
+        raise bad_request(f"{head}converting ({version}.{type_[1]}) to (autoscaling.Scale): unknown conversion")
+    check_request(resource, request, given)
     return (yield from _scale(server, resource, request, lambda _: request.obj))
 
 
 def patch_scale(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
     """Patch the Scale. Raises ApiError 400, 404, 409 or 422."""
-    patch_type: str = request.options.get("patchType", "merge")
-    return (yield from _scale(server, resource, request, lambda scale: apply_patch(patch_type, scale, request.obj, SCHEMA)))
+    return (yield from _scale(server, resource, request, lambda scale: apply_patch(request, scale, SCHEMA)))
 
 
 def _scale(
@@ -71,7 +77,7 @@ def scale_of(obj: Object) -> Object:
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     scale: Object = {
         "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
+        "apiVersion": API_VERSION,
         "metadata": {key: metadata[key] for key in kept if key in metadata},
         "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
         "status": {"replicas": status.get("replicas", 0)},

@@ -39,7 +39,7 @@ def patch_status(server: "ApiServer", resource: Resource, request: Request) -> G
 def status_update(server: "ApiServer", resource: Resource, request: Request, new: Object, old: Object) -> Object:
     """The stored object with the status (and the metadata) of the new one."""
     kind = resource.kind
-    obj = kind.prepare_status(new, old)
+    obj = kind.prepare_status(kind.default(new), old)
     errors = kind.validate_status(obj, old)
     if errors:
         refuse(resource, obj, errors)

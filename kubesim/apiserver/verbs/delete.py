@@ -14,11 +14,13 @@ from kubesim.apiserver.registry import NO_COLLECTION, Resource, no_such_method
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.read import list_
 from kubesim.apiserver.verbs.update import MODIFIED, TRIES_MAX
+from kubesim.apiserver.watch_cache import at_revision
 
 if TYPE_CHECKING:
     from kubesim.apiserver.server import ApiServer
 
 Object = dict[str, Any]
+LISTING = ("labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch")
 
 
 def delete(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
@@ -68,6 +70,7 @@ def _delete_found(
     revision = yield ("delete_if", key, found_revision)
     if not revision:
         return None
+    obj = at_revision(obj, revision)
     yield from server.deleted(request, resource, key, obj, revision)
     return _answer(resource, obj)
 
@@ -129,7 +132,7 @@ def delete_collection(server: "ApiServer", resource: Resource, request: Request)
     """Delete what a list with the same selectors shows; the answer is that list."""
     if resource.name in NO_COLLECTION:
         raise no_such_method()
-    chosen = {name: request.options[name] for name in ("labelSelector", "fieldSelector") if request.options.get(name)}
+    chosen = {name: request.options[name] for name in LISTING if request.options.get(name)}
     found = yield from list_(server, resource, Request("list", request.resource, request.namespace, options=chosen, user=request.user))
     for item in found["items"]:
         metadata = item["metadata"]

@@ -1,13 +1,19 @@
 """Patch: apply the body to the newest state, then everything an update does.
 
 Upstream: endpoints/handlers/patch.go. A patch that names no version is tried again when somebody else writes in between; one that does must
-meet it. The patch languages are ``kubesim.api.patch``.
+meet it. The patch languages are ``kubesim.api.patch``; what they make is decoded again where it changed: types are checked, unknown
+fields and nulls go. Apply (server-side) is not served here.
 """
 
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from kubesim.api.errors import ApiError
+import orjson
+
+from kubesim.api import field, schema
+from kubesim.api.errors import ApiError, invalid
+from kubesim.api.patch import apply_json_patch, apply_merge_patch, apply_strategic_patch
+from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.update import check_request, transform, whole_update
@@ -19,30 +25,37 @@ Object = dict[str, Any]
 
 
 def patch(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
-    """Patch an object; return it as stored. Raises ApiError 400, 404, 409, 415 or 422."""
+    """Patch an object; return it as stored. Raises ApiError 400, 404, 409, 415, 422 or 500."""
     return (yield from transform(server, resource, request, lambda old: patched(resource, request, old), whole_update, is_patch=True))
 
 
 def patched(resource: Resource, request: Request, old: Object) -> Object:
     """The object that the patch makes of ``old``; shares what it does not touch."""
-    patch_type = request.options.get("patchType", "merge")
-    if patch_type not in ("json", "merge", "strategic"):
-        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
-    new: Object = apply_patch(patch_type, old, request.obj, resource.kind.schema)
+    kind = resource.kind
+    new = apply_patch(request, old, kind.schema)
+    if new is old:
+        return old
     check_request(resource, request, new)
-    return new
+    if (new.get("apiVersion"), new.get("kind")) != (kind.api_version, kind.kind):
+        raise _refused(new, meta.not_registered(str(new.get("apiVersion")), str(new.get("kind"))))
+    changed = {key: value for key, value in new.items() if value is not old.get(key)}
+    for problem in schema.check(changed, kind.schema):
+        if problem.kind == "type":
+            raise _refused(new, problem.message)
+    return {**{key: value for key, value in new.items() if key not in changed}, **schema.clean(changed, kind.schema)}
 
 
-def apply_patch(patch_type: str, obj: Any, body: Any, schema: str) -> Any:
-    """The object after a JSON merge patch (RFC 7386)."""
-    if patch_type != "merge":
-        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
-    if not isinstance(body, dict):
-        return body
-    new = dict(obj) if isinstance(obj, dict) else {}
-    for key, value in body.items():
-        if value is None:
-            new.pop(key, None)
-        else:
-            new[key] = apply_patch(patch_type, new.get(key), value, schema)
-    return new
+def apply_patch(request: Request, obj: Object, schema_name: str) -> Object:
+    """``obj`` after the patch of the request, in the language that its options name."""
+    patch_type = request.options.get("patchType", "merge")
+    if patch_type == "json":
+        return apply_json_patch(obj, request.obj)
+    if patch_type == "merge":
+        return apply_merge_patch(obj, request.obj)
+    if patch_type == "strategic":
+        return apply_strategic_patch(obj, request.obj, schema_name)
+    raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+
+
+def _refused(new: Object, why: str) -> ApiError:
+    return invalid("", "", [field.invalid("patch", orjson.dumps(new).decode(), why)])

@@ -53,7 +53,8 @@ def list_(server: "ApiServer", resource: Resource, request: Request) -> Generato
     matches = compile_selection(resource, request.namespace, options.get("labelSelector", ""), options.get("fieldSelector", ""))
     revision, after = _position(resource, request, server.store.revision)
     start, end = resource.range(request.namespace)
-    limit = int(options.get("limit") or 0)
+    # "Any version will do" is answered from upstream's watch cache, which does not page.
+    limit = 0 if options.get("resourceVersion") == "0" else int(options.get("limit") or 0)
     if not revision:
         yield from _bring_up_to_date(server, resource, request)
     items: list[Object] = []

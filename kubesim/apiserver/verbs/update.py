@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from kubesim.api import field
 from kubesim.api.errors import FieldError, bad_request, conflict, invalid, not_found
+from kubesim.api.kinds.parts.metadata import metadata_update_errors
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import UPDATE, Attributes
 from kubesim.apiserver.deletion import may_vanish
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
+from kubesim.apiserver.verbs.create import create
 
 if TYPE_CHECKING:
     from kubesim.apiserver.server import ApiServer
@@ -29,6 +31,9 @@ def update(server: "ApiServer", resource: Resource, request: Request) -> Generat
     """Replace an object; return it as stored. Raises ApiError 400, 404, 409 or 422."""
     given = typed(resource, request.obj)
     check_request(resource, request, given)
+    unversioned = given["metadata"].get("resourceVersion") in (None, "", "0")
+    if resource.kind.allow_create_on_update and unversioned and (yield ("get", resource.key(request.namespace, request.name))) is None:
+        return (yield from create(server, resource, request))
     return (yield from transform(server, resource, request, lambda _: given, whole_update))
 
 
@@ -61,10 +66,12 @@ def whole_update(server: "ApiServer", resource: Resource, request: Request, new:
     extension = server.extensions.get(resource.name)
     if extension is not None:
         obj = extension.prepare_update(obj, old)
-    if kind.has_generation and meta.spec_changed(obj, old):
+    if kind.has_generation and meta.is_next_generation(resource, obj, old):
         obj = with_next_generation(obj, old)
     errors = [*kind.validate(obj), *kind.validate_update(obj, old)]
-    refuse(resource, obj, errors)
+    if errors:
+        # Upstream checks the metadata in BeforeUpdate and again in each strategy; clients see both among the causes.
+        raise invalid(kind.kind, request.name, [*metadata_update_errors(obj, old), *errors], kind.group)
     attributes.obj = obj
     server.admission.validate(attributes)
     return obj
@@ -121,8 +128,8 @@ def check_version(resource: Resource, key: bytes, wish: Object, old: Object, is_
         return True
     if not version or version == "0":
         if not resource.kind.allow_unconditional_update:
-            errors = [FieldError("metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0x0: must be specified for an update")]
-            raise invalid(resource.kind.kind, current["name"], errors, resource.kind.group)
+            errors = [FieldError("metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update")]
+            raise invalid(resource.kind.plural, current["name"], errors, resource.kind.group)  # the one 422 that names the resource
         return True
     if version != current["resourceVersion"]:
         check_version_text(version)
