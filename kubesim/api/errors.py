@@ -102,7 +102,7 @@ def too_large(message: str) -> ApiError:
 
 def unprocessable() -> ApiError:
     """422 of a JSON patch that does not apply; upstream does not say why."""
-    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request")
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request", {})
 
 
 def internal(message: str) -> ApiError:
@@ -124,6 +124,7 @@ def invalid(kind: str, name: str, errors: Sequence[FieldError], group: str = "")
     details: dict[str, Any] = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details["kind"] = kind
+    if kind:
+        details["kind"] = kind
     details["causes"] = [{"reason": e.reason, "message": e.message, "field": e.field} for e in errors]
     return ApiError(422, "Invalid", f'{label} "{name}" is invalid: {joined}', details)

@@ -153,7 +153,8 @@ def keep_allocated(service: Object, old: Object) -> Object:
         if spec.get("clusterIP") and spec["clusterIP"] != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
             changes["clusterIPs"] = [spec["clusterIP"]]  # a client that knows the singular field only (NormalizeClusterIPs)
         for key in ("clusterIP", "clusterIPs"):
-            if not spec.get(key) and before.get(key) and not spec.get("clusterIPs" if key == "clusterIP" else "clusterIP"):
+            other = "clusterIPs" if key == "clusterIP" else "clusterIP"
+            if not spec.get(key) and before.get(key) and spec.get(other) in (None, "", [], before.get(other)):
                 changes[key] = before[key]
     if spec.get("type") in WITH_NODE_PORTS and before.get("type") in WITH_NODE_PORTS:
         kept = {(entry.get("port"), entry.get("protocol")): entry["nodePort"] for entry in before["ports"] if entry.get("nodePort")}

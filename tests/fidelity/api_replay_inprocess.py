@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
+from kubesim.api import schema
 from kubesim.api.errors import ApiError
 from kubesim.api.kinds import KINDS
 from kubesim.apiserver.admission import DEFAULT_PROFILE
@@ -101,8 +102,6 @@ def to_request(line: Line, path: str, body: Any) -> Request | None:
         if patch_type is None:
             return None
         options["patchType"] = patch_type
-    elif body is not None:
-        body = without_nulls(body)
     if verb != "patch" and "Content-Type" in headers and headers["Content-Type"] != "application/json":
         return None
     return Request(verb, resource, namespace, name, body, subresource, options, "admin")
@@ -146,11 +145,19 @@ def _go_on_counting(norm: Any, line: Line, counts: dict[str, int]) -> None:
     norm.n.update(counts)
 
 
-def without_nulls(value: Any) -> Any:
-    """A body as the HTTP server's decoder passes it on: a field that is null is not there."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+def decoded(request: Request) -> Request:
+    """The request with its body as the HTTP server's decoder passes it on: types checked, nulls and unknown fields gone."""
+    kind = KINDS.by_resource(request.resource)
+    if request.verb not in ("create", "update") or request.subresource not in ("", "status") or not isinstance(request.obj, dict):
+        return request
+    if (request.obj.get("kind") or kind.kind) != kind.kind or (request.obj.get("apiVersion") or kind.api_version) != kind.api_version:
+        return request
+    types = [problem for problem in schema.check(request.obj, kind.schema) if problem.kind == "type"]
+    error = schema.decode_error(kind.kind, kind.version, types)
+    if error is not None:
+        raise error
+    request.obj = schema.clean(request.obj, kind.schema)
+    return request
 
 
 class Replay:
@@ -209,7 +216,7 @@ class Replay:
         created = request.verb == "update" and self.server.peek(request.resource, request.namespace, request.name) is None
         status = 201 if created or request.verb == "create" else 200
         try:
-            answer = self.server.call(request)
+            answer = self.server.call(decoded(request))
         except ApiError as error:
             status, answer = error.code, error.status
         answer = orjson.loads(orjson.dumps(answer))

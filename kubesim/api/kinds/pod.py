@@ -28,8 +28,11 @@ def _default(pod: Object) -> Object:
     return pod if filled is spec else {**pod, "spec": filled}
 
 
+_known_qos: IdentityMemo[str] = IdentityMemo(resources.qos_class)
+
+
 def _prepare_create(pod: Object) -> Object:
-    return {**pod, "status": {"phase": "Pending", "qosClass": resources.qos_class(pod.get("spec") or {})}}
+    return {**pod, "status": {"phase": "Pending", "qosClass": _known_qos(pod.get("spec") or {})}}
 
 
 def _spec_errors(spec: Object) -> tuple[FieldError, ...]:

@@ -3,7 +3,7 @@
 Upstream: plugin/pkg/admission/defaulttolerationseconds/admission.go.
 """
 
-from kubesim.apiserver.admission.contract import CREATE, Attributes, Object, Plugin, Policy
+from kubesim.apiserver.admission.contract import CREATE, UPDATE, Attributes, Object, Plugin, Policy
 
 TOLERATION_SECONDS = 300
 KEYS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -25,4 +25,4 @@ def _tolerates(tolerations: list[Object], key: str) -> bool:
     return any(given.get("key") in (key, None, "") and given.get("effect") in ("NoExecute", None, "") for given in tolerations)
 
 
-PLUGIN = Plugin("DefaultTolerationSeconds", (CREATE,), ("pods",), mutate=mutate, of_template=True)
+PLUGIN = Plugin("DefaultTolerationSeconds", (CREATE, UPDATE), ("pods",), mutate=mutate, of_template=True)

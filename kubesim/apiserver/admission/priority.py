@@ -10,10 +10,12 @@ PREEMPT = "PreemptLowerPriority"
 
 
 def mutate(attributes: Attributes, policy: Policy) -> Object:
-    """Resolve the PriorityClass of a new Pod."""
+    """Resolve the PriorityClass of a new Pod; a changed one keeps what it has."""
     pod: Object = attributes.obj
-    if attributes.resource.name != "pods" or attributes.operation != CREATE:
+    if attributes.resource.name != "pods":
         return pod
+    if attributes.operation == UPDATE:
+        return _carried_over(pod, attributes.old)
     spec = pod.get("spec") or {}
     name, value, preemption = _resolve(attributes, spec.get("priorityClassName") or "", policy)
     given, given_policy = spec.get("priority"), spec.get("preemptionPolicy")
@@ -27,6 +29,13 @@ def mutate(attributes: Attributes, policy: Policy) -> Object:
     if name:
         changes["priorityClassName"] = name
     return pod if changes.items() <= spec.items() else {**pod, "spec": {**spec, **changes}}
+
+
+def _carried_over(pod: Object, old: Object) -> Object:
+    """A changed Pod keeps the resolved fields that its sender left out."""
+    spec, before = pod.get("spec") or {}, old.get("spec") or {}
+    kept = {key: before[key] for key in ("priority", "preemptionPolicy") if spec.get(key) is None and before.get(key) is not None}
+    return {**pod, "spec": {**spec, **kept}} if kept else pod
 
 
 def _resolve(attributes: Attributes, name: str, policy: Policy) -> tuple[str, int, str]:

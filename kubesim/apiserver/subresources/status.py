@@ -39,7 +39,9 @@ def patch_status(server: "ApiServer", resource: Resource, request: Request) -> G
 def status_update(server: "ApiServer", resource: Resource, request: Request, new: Object, old: Object) -> Object:
     """The stored object with the status (and the metadata) of the new one."""
     kind = resource.kind
-    obj = kind.prepare_status(kind.default(new), old)
+    # A body is defaulted as it is decoded; one that shares the stored spec is the stored object with another status.
+    complete = new if new.get("spec") is old.get("spec") else kind.default(new)
+    obj = kind.prepare_status(complete, old)
     errors = kind.validate_status(obj, old)
     if errors:
         refuse(resource, obj, errors)

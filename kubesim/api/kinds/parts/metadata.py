@@ -9,6 +9,7 @@ from typing import Any
 
 from kubesim.api import field, names
 from kubesim.api.errors import FieldError
+from kubesim.api.memo import IdentityMemo
 
 Object = dict[str, Any]
 IMMUTABLE = "field is immutable"
@@ -30,11 +31,11 @@ def metadata_errors(obj: Object, *, namespaced: bool = True, check: names.Check 
         wrong += [field.invalid("metadata.name", name, message) for message in check(name)]
     wrong += _namespace_errors(metadata, namespaced)
     if labels := metadata.get("labels"):
-        wrong += names.label_errors(labels, "metadata.labels")
+        wrong += _known_label_errors(labels)
     if annotations := metadata.get("annotations"):
         wrong += names.annotation_errors(annotations, "metadata.annotations")
     if references := metadata.get("ownerReferences"):
-        wrong += owner_reference_errors(references)
+        wrong += _known_owner_errors(references)
     if finalizers := metadata.get("finalizers"):
         wrong += finalizer_errors(finalizers)
     return wrong
@@ -72,6 +73,11 @@ def owner_reference_errors(references: Sequence[Object]) -> list[FieldError]:
                 wrong.append(field.invalid("metadata.ownerReferences", list(references), detail))
             controller = f"{reference.get('kind', '')}/{reference.get('name', '')}"
     return wrong
+
+
+# The Pods of one ReplicaSet share these two.
+_known_label_errors: IdentityMemo[list[FieldError]] = IdentityMemo(lambda labels: names.label_errors(labels, "metadata.labels"))
+_known_owner_errors: IdentityMemo[list[FieldError]] = IdentityMemo(owner_reference_errors)
 
 
 def _one_owner_errors(reference: Object, path: str) -> list[FieldError]:

@@ -1,0 +1,20 @@
+"""How much of the recordings of a real kube-apiserver v1.36 the server in process answers exactly, as a floor per family.
+
+What is missing to 100 % is mostly what the HTTP server adds when it encodes (zero values that Go always writes), managed fields, and
+defaults of kinds that have no file of their own yet.
+"""
+
+import pytest
+from tests.fidelity.api_replay_inprocess import SHARED, Replay
+
+FLOORS = {"crud": 0.75, "delete": 0.84, "list": 0.79, "patch": 0.9}
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.exists(), reason="the folder of recordings is not beside the checkout")
+@pytest.mark.parametrize("family", FLOORS)
+def test_recorded_answers(family: str, record_property) -> None:
+    replay = Replay(family)
+    record_property("passed", f"{replay.passed} of {replay.asked} lines, {replay.left_out} left out")
+    assert replay.asked > 200
+    assert replay.passed >= FLOORS[family] * replay.asked, replay.differences[0]
