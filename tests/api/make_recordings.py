@@ -23,7 +23,7 @@ def resource_of(path: str) -> tuple[str, str, str] | None:
     group, parts = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:]) if parts[0] == "apis" and len(parts) > 3 else ("", [])
     if len(parts) > 2 and parts[0] == "namespaces" and parts[2] not in ("status", "finalize"):
         parts = parts[2:]
-    if not parts or parts[0] == "events" and group:
+    if not parts or (parts[0] == "events" and group):
         return None
     name, subresource = (parts[1] if len(parts) > 1 else ""), (parts[2] if len(parts) > 2 else "")
     return (f"{parts[0]}.{group}" if group else parts[0]), name, subresource
@@ -65,7 +65,7 @@ def exchange(record: dict[str, Any], state: dict[str, Any]) -> dict[str, Any] | 
         or subresource not in ("", "status")
     ):
         return None
-    if verb == "patch" and content not in PATCH_TYPES or not is_of_this_room(answer["status"], reply.get("message", "")):
+    if (verb == "patch" and content not in PATCH_TYPES) or not is_of_this_room(answer["status"], reply.get("message", "")):
         return None
     line = {"verb": verb, "resource": resource, "subresource": subresource, "body": body, "status": answer["status"], "answer": reply}
     if verb != "create":

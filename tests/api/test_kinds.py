@@ -38,7 +38,7 @@ def test_look_ups() -> None:
 def test_two_kinds_of_one_resource_are_refused() -> None:
     kind = Kind(group="example.com", version="v1", kind="Thing", plural="things")
     registry = KindRegistry([kind])
-    with pytest.raises(ValueError, match="kind Thing .* there is one already"):
+    with pytest.raises(ValueError, match=r"kind Thing .* there is one already"):
         registry.add(Kind(group="example.com", version="v2", kind="Thing", plural="things"))
     registry.remove("things.example.com")
     assert len(registry) == 0

@@ -13,7 +13,7 @@ from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_er
 from kubesim.api.kinds.parts.pod_columns import COLUMNS
 from kubesim.api.kinds.parts.pod_spec import default_pod_spec
 from kubesim.api.kinds.parts.pod_update import spec_update_errors
-from kubesim.api.kinds.parts.pod_validation import pod_spec_errors
+from kubesim.api.kinds.parts.pod_validation import pod_only_errors, pod_spec_errors
 from kubesim.api.kinds.parts.shape import get_in, keep_all_but_status, keep_status
 from kubesim.api.memo import IdentityMemo
 
@@ -36,7 +36,7 @@ def _prepare_create(pod: Object) -> Object:
 
 
 def _spec_errors(spec: Object) -> tuple[FieldError, ...]:
-    return tuple(pod_spec_errors(spec, "spec"))
+    return (*pod_spec_errors(spec, "spec"), *pod_only_errors(spec, "spec"))
 
 
 _known_errors: IdentityMemo[tuple[FieldError, ...]] = IdentityMemo(_spec_errors)

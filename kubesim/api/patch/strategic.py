@@ -78,7 +78,7 @@ def _replaced_map(patch: Object) -> Object:
         return {key: value for key, value in patch.items() if key != DIRECTIVE}
     if directive == "delete":
         return {}
-    raise internal(f"unknown patch type found: {go_text(directive)} in map: {go_text(patch)}")
+    raise internal(f"unknown patch type: {go_text(directive)} in map: {go_text(patch)}")
 
 
 def _merge_field(result: Object, key: str, value: Any, at: Field) -> None:
@@ -203,7 +203,7 @@ def _apply_item_directives(original: list[Any], patch: list[Any], merge_key: str
         elif directive == "merge":
             raise internal("merging lists cannot yet be specified in the patch")
         else:
-            raise internal(f"unknown patch type found: {go_text(directive)} in map: {go_text(item)}")
+            raise internal(f"unknown patch type: {go_text(directive)} in map: {go_text(item)}")
     return ([], additions) if replace else (original, additions)
 
 

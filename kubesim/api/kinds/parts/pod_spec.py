@@ -63,6 +63,8 @@ def _default_template(spec: Object) -> Object:
 
 def _default_pod(spec: Object) -> Object:
     filled = _default(spec, _POD, _pod_containers)
+    if filled["terminationGracePeriodSeconds"] < 0:
+        filled = {**filled, "terminationGracePeriodSeconds": 1}
     if filled.get("hostNetwork"):
         for name in _LISTS:
             filled = change(filled, name, lambda items: each(items, _with_host_ports))

@@ -26,6 +26,8 @@ def spec_update_errors(new: Object, old: Object) -> list[FieldError]:
             wrong += _toleration_errors(new.get(name) or [], old.get(name) or [])
         elif name == "schedulingGates":
             wrong += _gate_errors(new.get(name) or [], old.get(name) or [])
+        elif name == "nodeSelector" and old.get("schedulingGates"):
+            wrong += _selector_errors(new.get(name) or {}, old.get(name) or {})
         elif _may_change(name, new, old):
             continue
         else:
@@ -37,7 +39,7 @@ def _may_change(name: str, new: Object, old: Object) -> bool:
     """A negative grace period may become 1; a Pod that is still gated may be constrained further."""
     if name == "terminationGracePeriodSeconds":
         return (old.get(name) or 0) < 0 and new.get(name) == 1
-    return name in ("nodeSelector", "affinity") and bool(old.get("schedulingGates"))
+    return name == "affinity" and bool(old.get("schedulingGates"))
 
 
 def _image_errors(new: list[Object], old: list[Object], path: str) -> list[FieldError]:
@@ -76,7 +78,15 @@ def _without_seconds(toleration: Object) -> Object:
 
 def _gate_errors(new: list[Object], old: list[Object]) -> list[FieldError]:
     """Gates may be taken away only."""
-    added = [gate["name"] for gate in new if gate not in old]
-    if not added:
+    return [
+        field.forbidden(f"spec.schedulingGates[{index}].name", f"only deletion is allowed, but found new scheduling gate '{gate['name']}'")
+        for index, gate in enumerate(new)
+        if gate not in old
+    ]
+
+
+def _selector_errors(new: Object, old: Object) -> list[FieldError]:
+    """The node selector of a gated Pod may only be narrowed."""
+    if all(new.get(key) == value for key, value in old.items()):
         return []
-    return [field.forbidden("spec.schedulingGates", f"only deletion is allowed, but found new scheduling gate '{added[0]}'")]
+    return [field.invalid("spec.nodeSelector", new, "only additions to spec.nodeSelector are allowed (no mutations or deletions)")]
