@@ -1,0 +1,298 @@
+"""One node: its resources, runtime, network and images, the workers of its Pods, and what the API knows of it.
+
+A node that is not ``alive`` has no kubelet and no containers; one that is not ``connected`` runs on but hears and says nothing. What the
+informer shows meanwhile is kept, and looked at on return.
+
+Upstream: pkg/kubelet/kubelet.go (HandlePodAdditions and its siblings), kubelet_node_status.go.
+"""
+
+from typing import TYPE_CHECKING
+
+from kubesim.api.errors import ApiError
+from kubesim.apiserver.requests import Object, Request, get
+from kubesim.client.contract import Standing
+from kubesim.client.events import EventRecorder
+from kubesim.kubelet.admission import NodeResources, admit
+from kubesim.kubelet.doors.cni import CniPlugin
+from kubesim.kubelet.doors.cri import PullOutcome
+from kubesim.kubelet.doors.simulated import SimulatedImages, SimulatedRuntime
+from kubesim.kubelet.models.contract import PodBehaviour
+from kubesim.kubelet.pod_state import GONE, REBOOT, REJECT, START, UPDATE
+from kubesim.kubelet.pod_worker import PodWorker
+from kubesim.kubelet.registration import address_of, lease_of, ready_conditions, registered, reported_images
+from kubesim.kubelet.status import Host
+
+if TYPE_CHECKING:
+    from kubesim.kubelet.kubelets import Kubelets
+
+TERMINAL = ("Succeeded", "Failed")
+REGISTER_RETRY_MAX = 5
+
+
+class NodeAgent:
+    """A node of a simulated cluster, kubelet and runtime included."""
+
+    __slots__ = (
+        "alive", "awaited_images", "connected", "host", "images", "inbox", "kernel", "kubelets", "lease", "link", "model", "name",
+        "network", "node", "recorder", "registered_ns", "report_is_due", "reported", "resources", "runtime", "stream", "user", "workers",
+    )  # fmt: skip
+
+    def __init__(self, kubelets: "Kubelets", node: Object) -> None:
+        self.kubelets = kubelets
+        self.kernel = kubelets.kernel
+        self.link = kubelets.link
+        self.model = kubelets.model
+        self.node = node
+        self.name: str = node["metadata"]["name"]
+        self.user = f"system:node:{self.name}"
+        self.stream = kubelets.kernel.rng(f"kubelet/{self.name}")
+        self.resources = NodeResources(node)
+        self.host = Host(address_of(node))
+        self.network = CniPlugin(node["spec"]["podCIDR"])
+        self.images = SimulatedImages(self.model, self.stream, kubelets.image_refs, kubelets.config.serialize_image_pulls)
+        self.runtime = SimulatedRuntime(self.model, self.stream, self.network, self.host.ip)
+        self.recorder = EventRecorder(kubelets.link, "kubelet", self.name)
+        self.workers: dict[str, PodWorker] = {}
+        self.inbox: dict[str, Object | None] = {}  # by uid, while nobody listens: the last seen, None when it was deleted
+        self.awaited_images: dict[str, list[tuple[PodWorker, int]]] = {}
+        self.alive = self.connected = True
+        self.lease: Standing | None = None
+        self.report_is_due = False
+        self.reported: list[Object] = []
+        self.registered_ns = self.kernel.now_ns
+
+    # Pods
+
+    def observe(self, uid: str, old: Object | None, new: Object | None) -> None:
+        """The informer shows a Pod of this node: new, changed or (``new`` is None) gone."""
+        if not (self.alive and self.connected):
+            self.inbox[uid] = new
+            return
+        worker = self.workers.get(uid)
+        if worker is not None:
+            if new is None:
+                worker.handle((GONE,))
+            else:
+                worker.observe(new)
+        elif new is not None:
+            self._arrive(uid, new)
+
+    def _arrive(self, uid: str, pod: Object) -> None:
+        """A Pod was bound to this node: admit or refuse it. One that has ended already has nothing left here."""
+        metadata, spec = pod["metadata"], pod["spec"]
+        is_deleted = "deletionTimestamp" in metadata
+        if (pod.get("status") or {}).get("phase") in TERMINAL and not is_deleted:
+            return
+        facts = self.kubelets.facts.of(spec)
+        behaviour = self.adopt_behaviour(pod)
+        worker = self.workers[uid] = PodWorker(self, pod, facts, behaviour)
+        for problem in behaviour.problems:
+            worker.record("Warning", "InvalidBehaviour", problem)
+        if is_deleted:
+            worker.handle((UPDATE, pod, facts))
+            return
+        refusal = admit(facts, spec, self.resources)
+        if refusal is not None:
+            worker.handle((REJECT, *refusal))
+            return
+        self.resources.take(facts)
+        worker.taken = facts
+        worker.handle((START,))
+
+    def adopt_behaviour(self, pod: Object) -> PodBehaviour:
+        """Ask the model about a Pod, and let the runtime know."""
+        behaviour = self.model.behaviour(pod)
+        self.runtime.behaviours[pod["metadata"]["uid"]] = behaviour
+        return behaviour
+
+    def forget(self, worker: PodWorker) -> None:
+        """A Pod is gone from the API and from the node."""
+        self.workers.pop(worker.uid, None)
+        self.runtime.behaviours.pop(worker.uid, None)
+
+    # Images
+
+    def pull(self, image: str) -> PullOutcome:
+        """Pull an image now; the node's status will name it."""
+        outcome = self.images.pull_image(image, self.kernel.now_ns)
+        if self.images.changed:
+            self.images.changed = False
+            done_ns = self.kernel.now_ns + outcome.waited_ns + outcome.duration_ns
+            if image in self.awaited_images:
+                self.kernel.at(done_ns, self._image_arrived, image)
+            self._report_images(done_ns)
+        return outcome
+
+    def await_image(self, image: str, worker: PodWorker, index: int) -> None:
+        """A container may not pull its image: tell its worker when another one has."""
+        self.awaited_images.setdefault(image, []).append((worker, index))
+
+    def _image_arrived(self, image: str) -> None:
+        if self.images.has_image(image, self.kernel.now_ns):
+            for worker, index in self.awaited_images.pop(image, ()):
+                worker.retry_image(index)
+
+    def _report_images(self, done_ns: int) -> None:
+        """Write the node's status at its next regular time after an image has arrived."""
+        config = self.kubelets.config
+        if config.report_images and not self.report_is_due:
+            self.report_is_due = True
+            period_ns = config.node_status_period_ns
+            ticks = (done_ns - self.registered_ns) // period_ns + 1
+            self.kernel.at(self.registered_ns + ticks * period_ns, self._report)
+
+    def _report(self) -> None:
+        self.report_is_due = False
+        if self.alive and self.connected:
+            images = reported_images(self.images, self.kernel.now_ns, self.kubelets.config.node_status_images_max)
+            if images != self.reported:
+                self.reported = images
+                self._write_status({**self.node["status"], "images": images})
+            if len(images) < min(len(self.images.list_images(1 << 62)), self.kubelets.config.node_status_images_max):
+                self._report_images(self.kernel.now_ns)  # some are still on their way
+
+    # The Node object
+
+    def register(self) -> None:
+        """Create the Node, or take over the one that exists."""
+        self.registered_ns = self.kernel.now_ns
+        self.link.send(Request("create", "nodes", "", self.name, self.node, user=self.user), self._registered)
+
+    def _registered(self, outcome: Object | ApiError) -> None:
+        if not isinstance(outcome, ApiError):
+            self.observe_node(outcome)
+            self._renew_lease()
+        elif outcome.reason == "AlreadyExists":
+            self._take_over(REGISTER_RETRY_MAX)
+        else:
+            raise ValueError(f"node {self.name!r} cannot be registered: {outcome}")
+
+    def _take_over(self, tries: int) -> None:
+        request = get("nodes", "", self.name)
+        request.user = self.user
+        status = self.node["status"]
+
+        def found(outcome: Object | ApiError) -> None:
+            if isinstance(outcome, ApiError):
+                raise ValueError(f"node {self.name!r} cannot be registered: {outcome}")
+            merged = registered(outcome, self.node)
+            self.link.send(Request("update", "nodes", "", self.name, merged, user=self.user), updated)
+
+        def updated(outcome: Object | ApiError) -> None:
+            if isinstance(outcome, ApiError):
+                if tries and outcome.reason == "Conflict":
+                    self._take_over(tries - 1)
+                    return
+                raise ValueError(f"node {self.name!r} cannot be registered: {outcome}")
+            self.observe_node(outcome)
+            self._write_status(status)
+            self._renew_lease()
+
+        self.link.send(request, found)
+
+    def observe_node(self, node: Object) -> None:
+        """The Node object changed, here or elsewhere: labels, taints and allocatable count from now on."""
+        if node is not self.node:
+            self.node = node
+            self.resources.update(node)
+
+    def _write_status(self, status: Object, tries: int = REGISTER_RETRY_MAX) -> None:
+        body = {**self.node, "status": status}
+
+        def done(outcome: Object | ApiError) -> None:
+            if not isinstance(outcome, ApiError):
+                self.observe_node(outcome)
+            elif outcome.reason == "Conflict" and tries:
+                request = get("nodes", "", self.name)
+                request.user = self.user
+                self.link.send(request, again)
+
+        def again(found: Object | ApiError) -> None:
+            if not isinstance(found, ApiError):
+                self.observe_node(found)
+                self._write_status(status, tries - 1)
+
+        self.link.send(Request("update", "nodes", "", self.name, body, "status", user=self.user), done)
+
+    def _renew_lease(self) -> None:
+        config = self.kubelets.config
+        lease = lease_of(self.node, config.lease_duration_seconds, self.kernel.now_ns)
+        request = Request("create", "leases.coordination.k8s.io", "kube-node-lease", self.name, lease, user=self.user)
+        self.lease = self.link.stand(request, config.lease_renew_ns)
+
+    def _end_lease(self) -> None:
+        if self.lease is not None:
+            self.lease.cancel()
+            self.lease = None
+
+    # Failure and return
+
+    def fail(self) -> None:
+        """Power off: the kubelet and all containers stop at once."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._end_lease()
+        now_ns = self.kernel.now_ns
+        self.images.abort(now_ns)
+        for worker in self.workers.values():
+            worker.sync_id += 1
+            for index in range(len(worker.state.containers)):
+                worker.close_files(index, now_ns)
+
+    def restore(self) -> None:
+        """Power on: register again, end what was deleted meanwhile, start the rest anew."""
+        if self.alive:
+            return
+        self.alive = self.connected = True
+        self.network.reset()
+        self.awaited_images.clear()
+        self._come_back()
+        boot_id = self.node["status"]["nodeInfo"]["bootID"]
+        self.recorder.event(self.node, "Warning", "Rebooted", f"Node {self.name} has been rebooted, boot id: {boot_id}")
+        self.recorder.event(self.node, "Normal", "NodeReady", f"Node {self.name} status is now: NodeReady")
+        inbox, self.inbox = self.inbox, {}
+        for uid, worker in list(self.workers.items()):
+            latest = inbox.pop(uid, worker.pod)
+            if latest is None:
+                worker.state.gone = True
+            elif latest is not worker.pod:
+                worker.observe(latest)
+            worker.handle((REBOOT,))
+            if latest is None:
+                worker.handle((GONE,))
+            worker.reconnect()
+        self._read(inbox)
+
+    def disconnect(self) -> None:
+        """Cut the node off from the apiserver: its Pods run on."""
+        if self.alive and self.connected:
+            self.connected = False
+            self._end_lease()
+
+    def reconnect(self) -> None:
+        """The apiserver can be reached again: catch up in both directions."""
+        if not self.alive or self.connected:
+            return
+        self.connected = True
+        self._come_back()
+        inbox, self.inbox = self.inbox, {}
+        for worker in list(self.workers.values()):
+            worker.reconnect()
+        self._read(inbox)
+
+    def _come_back(self) -> None:
+        """Say that the node is ready again."""
+        status = ready_conditions(self.node["status"], self.kernel.now_ns)
+        self.node = {**self.node, "status": status}
+        self.register()
+
+    def _read(self, inbox: dict[str, Object | None]) -> None:
+        for uid, pod in inbox.items():
+            self.observe(uid, None, pod)
+
+    def stop(self) -> None:
+        """The machine is taken away for good."""
+        self.fail()
+        self.workers.clear()
+
