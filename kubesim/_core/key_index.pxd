@@ -12,6 +12,10 @@ ctypedef struct Leaf:
     uint64_t fragment[LEAF_MAX]     # the eight bytes after those, big-endian, padded with zeros
     uint32_t slot[LEAF_MAX]
 
+ctypedef struct Entry:              # of the hash table
+    uint32_t hash                   # the low half of the key's
+    uint32_t number                 # slot + 1; 0: empty
+
 ctypedef struct Cursor:             # an entry of the order; (leaf_count, 0) is the end
     Py_ssize_t leaf
     Py_ssize_t position
@@ -24,7 +28,7 @@ cdef class KeyIndex:
     cdef Py_ssize_t slot_max
     cdef Py_ssize_t free_count
 
-    cdef uint64_t* table            # high half: 32 bits of the hash; low half: slot + 1; 0: empty
+    cdef Entry* table
     cdef Py_ssize_t table_size
 
     cdef Leaf** leaves
@@ -46,8 +50,8 @@ cdef class KeyIndex:
     cdef int grow_slots(self) except -1
     cdef int grow_table(self) except -1
     cdef int grow_leaves(self) except -1
-    cdef void table_insert(self, uint32_t hash_high, Py_ssize_t slot) noexcept
-    cdef void table_remove(self, uint32_t hash_high, Py_ssize_t slot) noexcept
+    cdef void table_insert(self, uint32_t hash, Py_ssize_t slot) noexcept
+    cdef void table_remove(self, uint32_t hash, Py_ssize_t slot) noexcept
     cdef Py_ssize_t leaf_of(self, const char* text, Py_ssize_t size) noexcept
     cdef Py_ssize_t position_in(self, Leaf* leaf, const char* text, Py_ssize_t size) noexcept
     cdef int order_insert(self, Py_ssize_t slot) except -1

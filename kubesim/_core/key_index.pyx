@@ -24,10 +24,20 @@ cdef extern from "Python.h":
     const char* text_of "PyBytes_AS_STRING"(PyObject*) noexcept nogil
     Py_ssize_t size_of "PyBytes_GET_SIZE"(PyObject*) noexcept nogil
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+    static inline uint64_t big_endian(const uint8_t *b) {  /* compilers make one load and one swap of it */
+        return (uint64_t)b[0] << 56 | (uint64_t)b[1] << 48 | (uint64_t)b[2] << 40 | (uint64_t)b[3] << 32
+             | (uint64_t)b[4] << 24 | (uint64_t)b[5] << 16 | (uint64_t)b[6] << 8 | (uint64_t)b[7];
+    }
+    """
+    uint64_t big_endian(const uint8_t* eight) noexcept nogil
+
 
 cdef enum:
     SLOT_MAX = 0x7FFFFFFF
-    LEAF_SMALL = LEAF_MAX // 4
+    LEAF_SMALL = 64  # a quarter of LEAF_MAX; below it a leaf looks for a neighbour to join
 
 
 cdef inline int compare(const char* a, Py_ssize_t a_size, const char* b, Py_ssize_t b_size) noexcept nogil:
@@ -47,21 +57,17 @@ cdef inline uint64_t fragment_at(const char* text, Py_ssize_t size, Py_ssize_t o
         memset(part, 0, 8)
         if left > 0:
             memcpy(part, text + offset, left)
-    return (
-        (<uint64_t> part[0] << 56) | (<uint64_t> part[1] << 48) | (<uint64_t> part[2] << 40) | (<uint64_t> part[3] << 32)
-        | (<uint64_t> part[4] << 24) | (<uint64_t> part[5] << 16) | (<uint64_t> part[6] << 8) | <uint64_t> part[7]
-    )
+    return big_endian(part)
 
 
 cdef inline Py_ssize_t lower_bound(const uint64_t* sorted_words, Py_ssize_t count, uint64_t word) noexcept nogil:
     """How many of the words are below ``word``."""
-    cdef const uint64_t* base = sorted_words
-    cdef Py_ssize_t half
-    while count > 1:
+    cdef Py_ssize_t low = 0, half
+    while count > 1:  # without branches: the processor cannot guess them
         half = count >> 1
-        base += half * (base[half - 1] < word)
+        low += half * (sorted_words[low + half - 1] < word)
         count -= half
-    return (base - sorted_words) + (count == 1 and base[0] < word)
+    return low + (count == 1 and sorted_words[low] < word)
 
 
 cdef void* resized(void* block, Py_ssize_t size) except NULL:
@@ -106,19 +112,19 @@ cdef class KeyIndex:
 
     cdef Py_ssize_t find(self, object key) except -2:
         """The slot of ``key``, -1 when it has none. O(1)."""
-        cdef uint32_t hash_high = <uint32_t> PyObject_Hash(key)
+        cdef uint32_t hash = <uint32_t> PyObject_Hash(key)
         cdef Py_ssize_t mask = self.table_size - 1
-        cdef Py_ssize_t at = hash_high & mask
-        cdef uint64_t entry = self.table[at]
+        cdef Py_ssize_t at = hash & mask
+        cdef Entry entry = self.table[at]
         cdef PyObject* other
         cdef Py_ssize_t size = size_of(<PyObject*> key)
-        while entry:
-            if <uint32_t> (entry >> 32) == hash_high:
-                other = self.keys[<uint32_t> entry - 1]
+        while entry.number:
+            if entry.hash == hash:
+                other = self.keys[entry.number - 1]
                 if other == <PyObject*> key or (
                     size_of(other) == size and memcmp(text_of(other), text_of(<PyObject*> key), size) == 0
                 ):
-                    return <uint32_t> entry - 1
+                    return entry.number - 1
             at = (at + 1) & mask
             entry = self.table[at]
         return -1
@@ -167,43 +173,41 @@ cdef class KeyIndex:
         """All keys, live or not."""
         return self.slot_count - self.free_count
 
-    cdef void table_insert(self, uint32_t hash_high, Py_ssize_t slot) noexcept:
+    cdef void table_insert(self, uint32_t hash, Py_ssize_t slot) noexcept:
         cdef Py_ssize_t mask = self.table_size - 1
-        cdef Py_ssize_t at = hash_high & mask
-        while self.table[at]:
+        cdef Py_ssize_t at = hash & mask
+        while self.table[at].number:
             at = (at + 1) & mask
-        self.table[at] = (<uint64_t> hash_high << 32) | <uint64_t> (slot + 1)
+        self.table[at].hash = hash
+        self.table[at].number = <uint32_t> (slot + 1)
 
-    cdef void table_remove(self, uint32_t hash_high, Py_ssize_t slot) noexcept:
+    cdef void table_remove(self, uint32_t hash, Py_ssize_t slot) noexcept:
         """Remove the entry and move later ones of the same run back, so that no search stops short."""
         cdef Py_ssize_t mask = self.table_size - 1
-        cdef Py_ssize_t hole = hash_high & mask
-        cdef uint64_t entry
+        cdef Py_ssize_t hole = hash & mask
         cdef Py_ssize_t at
-        while <uint32_t> self.table[hole] != <uint32_t> (slot + 1):
+        while self.table[hole].number != <uint32_t> (slot + 1):
             hole = (hole + 1) & mask
         at = (hole + 1) & mask
-        entry = self.table[at]
-        while entry:
-            if ((at - <Py_ssize_t> (entry >> 32)) & mask) >= ((at - hole) & mask):
-                self.table[hole] = entry
+        while self.table[at].number:
+            if ((at - <Py_ssize_t> self.table[at].hash) & mask) >= ((at - hole) & mask):
+                self.table[hole] = self.table[at]
                 hole = at
             at = (at + 1) & mask
-            entry = self.table[at]
-        self.table[hole] = 0
+        self.table[hole].number = 0
 
     cdef int grow_table(self) except -1:
         cdef Py_ssize_t old_size = self.table_size
         cdef Py_ssize_t size = 2 * old_size if old_size else 16
-        cdef uint64_t* old = self.table
-        cdef uint64_t* table = <uint64_t*> resized(NULL, size * sizeof(uint64_t))
-        memset(table, 0, size * sizeof(uint64_t))
+        cdef Entry* old = self.table
+        cdef Entry* table = <Entry*> resized(NULL, size * sizeof(Entry))
+        memset(table, 0, size * sizeof(Entry))
         self.table = table
         self.table_size = size
         cdef Py_ssize_t i
         for i in range(old_size):
-            if old[i]:
-                self.table_insert(<uint32_t> (old[i] >> 32), <Py_ssize_t> (<uint32_t> old[i] - 1))
+            if old[i].number:
+                self.table_insert(old[i].hash, <Py_ssize_t> old[i].number - 1)
         PyMem_Free(old)
         return 0
 
@@ -454,6 +458,6 @@ cdef class KeyIndex:
                 before = key
                 seen += 1
         assert seen == self.key_count(), f"{seen} keys in order, {self.key_count()} by hash"
-        assert seen == sum(1 for i in range(self.table_size) if self.table[i]), "the hash table has entries without a key"
+        assert seen == sum(1 for i in range(self.table_size) if self.table[i].number), "the hash table has entries without a key"
         for i in range(self.free_count):
             assert self.keys[self.free_slots[i]] is NULL, "a free slot has a key"
