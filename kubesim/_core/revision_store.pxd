@@ -43,6 +43,7 @@ cdef class RevisionStore:
     cdef bint is_open               # between begin() and commit()
     cdef int32_t sub                # of the next change
     cdef list armed                 # the listeners to call at the next write
+    cdef list compact_listeners
 
     cdef KeyValue head(self, object key)
     cdef KeyValue at_revision(self, KeyValue record, int64_t revision)

@@ -136,6 +136,7 @@ cdef class RevisionStore:
         self.heads = []
         self.log = []
         self.armed = []
+        self.compact_listeners = []
         self.log_start = 0
         self.revision = 1
         self.compact_revision = -1
@@ -283,6 +284,8 @@ cdef class RevisionStore:
             raise FutureRevision(revision, self.revision)
         cdef Py_ssize_t dropped = self.place_after(revision - 1), i, slot
         cdef KeyValue record
+        for function in self.compact_listeners:
+            function()
         self.compact_revision = revision
         for i in range(self.place_after(revision)):
             # Oldest first: what a record replaced has been cut before, so freeing it frees one record, not a chain.
@@ -306,6 +309,10 @@ cdef class RevisionStore:
         listener.is_armed = False
         listener.arm()
         return listener
+
+    def before_compact(self, function):
+        """Call ``function()`` before each compaction, for readers of the log that have changes to drain. It must not write."""
+        self.compact_listeners.append(function)
 
     cdef int notify(self) except -1:
         cdef list armed = self.armed

@@ -28,6 +28,12 @@ class KeyNotProvided(EtcdError):
     message = "etcdserver: key is not provided"
 
 
+class WatchRangeEmpty(EtcdError):
+    """A watch of a range that ends before it begins; the reason that etcd gives with its ``canceled``."""
+
+    message = "mvcc: watcher range is empty"
+
+
 class LeaseNotFound(EtcdError):
     """A put or a revoke names a lease that is not there (any more)."""
 

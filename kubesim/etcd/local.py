@@ -9,6 +9,7 @@ from typing import Any
 from kubesim._core.revision_store import RevisionStore
 from kubesim.etcd.lease import Leases
 from kubesim.etcd.requests import Request, State, execute
+from kubesim.etcd.watch import WatchHub
 from kubesim.kernel.loop import Kernel
 
 LEASE_ID_MAX = (1 << 63) - 1
@@ -29,6 +30,7 @@ class LocalEtcd:
         self._kernel = kernel
         self._state = State()
         self._lease_ids = kernel.rng(f"{name}/lease")
+        self._watches = WatchHub(kernel, self._state.store)
         self._look_handle = 0
         self._look_ns: int | None = None
 
@@ -41,6 +43,11 @@ class LocalEtcd:
     def leases(self) -> Leases:
         """The leases, for reading; they change through ``execute``."""
         return self._state.leases
+
+    @property
+    def watches(self) -> WatchHub:
+        """The watches: ``etcd.watches.watch(key, range_end, start_revision, on_ready)``."""
+        return self._watches
 
     def execute(self, request: Request) -> Any:
         """Execute a request of ``requests.py`` now and return its answer. Raises what ``errors.py`` lists."""
