@@ -1,11 +1,13 @@
 """etcd with one member, in process: every request is answered at once, and leases end by the kernel's agenda.
 
 The shell over ``requests.execute``: it adds the time, chooses lease numbers and revokes what has expired. One agenda entry serves all
-leases, at the first deadline, so leases that are renewed or far off cost nothing in between.
+leases, at the first deadline, so leases that are renewed or far off cost nothing in between. It is a standing entry: a lease that may
+end some day does not keep a cluster from being quiet.
 """
 
 from typing import Any
 
+from kubesim._core.agenda import PRIORITY_STANDING, TIME_NS_MAX
 from kubesim._core.revision_store import RevisionStore
 from kubesim.etcd.lease import Leases
 from kubesim.etcd.requests import Request, State, execute
@@ -13,7 +15,6 @@ from kubesim.etcd.watch import WatchHub
 from kubesim.kernel.loop import Kernel
 
 LEASE_ID_MAX = (1 << 63) - 1
-LOOK_NS_MAX = (1 << 63) - 1  # the agenda's last nanosecond, in the year 2262; a lease that ends later is never looked at
 
 
 class LocalEtcd:
@@ -68,15 +69,15 @@ class LocalEtcd:
 
     def _look_at_the_first_deadline(self) -> None:
         look_ns = self._state.leases.next_look_ns()
-        if look_ns is not None and look_ns > LOOK_NS_MAX:
-            look_ns = None
+        if look_ns is not None and look_ns > TIME_NS_MAX:
+            look_ns = None  # such a lease outlives the agenda, which ends in the year 2262
         if look_ns == self._look_ns:
             return
         if self._look_ns is not None:
             self._kernel.cancel(self._look_handle)
         self._look_ns = look_ns
         if look_ns is not None:
-            self._look_handle = self._kernel.at(look_ns, self._expire)
+            self._look_handle = self._kernel.at(look_ns, self._expire, priority=PRIORITY_STANDING)
 
     def _expire(self) -> None:
         self._look_ns = None

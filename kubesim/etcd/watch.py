@@ -62,13 +62,13 @@ class Group:
 class Watcher:
     """One watch: everything up to ``revision`` has been taken. Made by ``WatchHub.watch``."""
 
-    __slots__ = ("_group", "_hub", "_is_armed", "_place", "on_ready", "revision")
+    __slots__ = ("_group", "_hub", "_place", "is_armed", "on_ready", "revision")
 
     def __init__(self, hub: "WatchHub", group: Group, revision: int, on_ready: Callable[[], object]) -> None:
         self._hub: WatchHub | None = hub
         self._group = group
         self._place = -1  # of the next change in the group; -1: unknown, read the log
-        self._is_armed = False
+        self.is_armed = False  # in the group's list of those to be told
         self.revision = revision
         self.on_ready = on_ready
 
@@ -117,7 +117,7 @@ class Watcher:
             except Compacted:
                 self.cancel()
                 raise
-            self.revision = changes[-1].revision
+            self.revision = changes[-1].revision if changes else hub.revision  # no changes: a fresh store
             found += self._group.select(changes)
         if limit and len(found) > limit:
             stop = whole_revisions(found, limit)
@@ -130,7 +130,7 @@ class Watcher:
 
     def tell(self) -> None:
         """Call ``on_ready`` if there is something to take; else wait on. A take in between may have been first."""
-        self._is_armed = False
+        self.is_armed = False
         if self._hub is None:
             return
         if self._place >= self._group.base + len(self._group.recent) or self.revision >= self._hub.revision:
@@ -139,8 +139,8 @@ class Watcher:
             self.on_ready()
 
     def _arm(self) -> None:
-        if not self._is_armed:
-            self._is_armed = True
+        if not self.is_armed:
+            self.is_armed = True
             self._group.armed.append(self)
 
     def cancel(self) -> None:
@@ -260,6 +260,7 @@ class WatchHub:
         touched, self._touched = self._touched, {}
         starting, self._starting = self._starting, []
         for watcher in starting:
-            watcher.tell()
+            if not watcher.is_armed:  # else it has taken its history already, and its group tells it of more
+                watcher.tell()
         for group in touched:
             group.ring()
