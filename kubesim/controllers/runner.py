@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kubesim.api.errors import ApiError
 from kubesim.api import meta
+from kubesim.api.errors import ApiError
 from kubesim.apiserver.requests import Object, Request
 from kubesim.client.contract import Link
 from kubesim.client.events import EventRecorder
