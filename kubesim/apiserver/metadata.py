@@ -68,7 +68,7 @@ def for_update(given: Object, old: Object) -> Object:
         for key in ("labels", "annotations", "ownerReferences", "finalizers"):
             if key in metadata and not metadata[key]:
                 del metadata[key]
-        if metadata.get("ownerReferences") is not old.get("ownerReferences"):
+        if "ownerReferences" in metadata and metadata["ownerReferences"] is not old.get("ownerReferences"):
             metadata["ownerReferences"] = without_duplicates(metadata["ownerReferences"])
         metadata.pop("selfLink", None)
     return metadata

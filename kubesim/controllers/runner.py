@@ -189,8 +189,6 @@ class _Job:
         requests = burst.requests
         if self.burst_error is not None or self.position >= len(requests):
             self.burst = None
-            if self.burst_error is not None:
-                self.intents.clear()
             if burst.after is not None:
                 self.intents.extendleft(reversed(burst.after(self.burst_error)))
             return

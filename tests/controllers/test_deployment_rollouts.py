@@ -53,8 +53,7 @@ def test_a_deployment_becomes_running_pods_as_recorded() -> None:
     obj, (replica_set,) = world.get(DEPLOYMENTS, "web"), world.all(REPLICA_SETS)
     name = replica_set["metadata"]["name"]
     assert obj["metadata"]["annotations"] == {"deployment.kubernetes.io/revision": "1"}
-    status = obj["status"]
-    conditions = status.pop("conditions") if isinstance(status, dict) and type(status) is dict else status["conditions"]
+    status, conditions = obj["status"], obj["status"]["conditions"]
     assert {key: value for key, value in status.items() if key != "conditions"} == {
         "observedGeneration": 1,
         "replicas": 3,
@@ -111,7 +110,9 @@ def test_a_converged_deployment_writes_nothing() -> None:
         (5, "100%", 0, 10, 5),
     ],
 )
-def test_a_rolling_update_keeps_its_bounds_at_every_write(replicas: int, surge: Any, unavailable: Any, pods_max: int, available_min: int) -> None:
+def test_a_rolling_update_keeps_its_bounds_at_every_write(
+    replicas: int, surge: Any, unavailable: Any, pods_max: int, available_min: int
+) -> None:
     world = make_world()
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
     world.create(DEPLOYMENTS, deployment("web", replicas, strategy=rolling))
