@@ -52,6 +52,7 @@ cdef class RevisionStore:
     cdef int notify(self) except -1
     cdef Py_ssize_t place_after(self, int64_t revision) except -1
     cdef int bounds(self, object key, object range_end, Cursor* start, Cursor* stop) except -1
+    cdef list collect_slots(self)
     cdef list collect_head(self, Cursor start, Cursor stop, Py_ssize_t limit)
     cdef list collect_old(self, Cursor start, Cursor stop, Py_ssize_t limit, int64_t revision)
     cdef Py_ssize_t count_old(self, Cursor start, Cursor stop, object key, object range_end, int64_t revision) except -1

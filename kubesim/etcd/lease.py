@@ -7,7 +7,8 @@ hangs on stands in its newest record, so a lease's keys are the remembered ones 
 Upstream: etcd ``server/lease/lessor.go``. Differs: etcd looks for expired leases every 500 ms, here a lease ends at its deadline.
 """
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from kubesim._core.revision_store import RevisionStore
 from kubesim.etcd.errors import LeaseExists, LeaseNotFound, LeaseTtlTooLarge
@@ -16,6 +17,15 @@ SECOND_NS = 1_000_000_000
 TTL_SECONDS_MIN = 2  # upstream: ceil(1.5 × election timeout), 1,000 ms by default
 TTL_SECONDS_MAX = 9_000_000_000
 KEYS_SWEPT_MIN = 64
+EXPIRED_PER_SECOND_MAX = 750  # after a promotion, so that not all leases of a cluster end at once: 3/4 of etcd's revocations a second
+
+
+class LeaseRecord(NamedTuple):
+    """What is replicated of a lease. When it ends is not: that is its leader's own clock."""
+
+    lease_id: int
+    ttl_seconds: int
+    keys: tuple[bytes, ...]
 
 
 class Lease:
@@ -121,6 +131,40 @@ class Leases:
             else:
                 heappush(self._looks, (lease.deadline_ns, lease_id))
         return [lease_id for _, lease_id in sorted(found)]
+
+    def look_again(self, lease_id: int, time_ns: int) -> None:
+        """Have ``expired`` return a lease once more, at ``time_ns``: its revocation may have failed. O(log n)."""
+        if lease_id in self._leases:
+            heappush(self._looks, (time_ns, lease_id))
+
+    def promote(self, now_ns: int, extension_ns: int) -> None:
+        """Start all leases over, ``extension_ns`` longer: a new leader does not know when they were renewed. O(n log n).
+
+        Beyond EXPIRED_PER_SECOND_MAX in one second they are moved back, to end at that rate.
+        """
+        ordered = sorted(self._leases.values(), key=lambda lease: (lease.ttl_seconds, lease.lease_id))
+        window_ns = next_window_ns = 0
+        count = 0
+        for lease in ordered:
+            ttl_ns = lease.ttl_seconds * SECOND_NS
+            if not count or ttl_ns > next_window_ns:
+                window_ns, next_window_ns, count = ttl_ns, ttl_ns + SECOND_NS, 0
+            count += 1
+            surplus = max(count - EXPIRED_PER_SECOND_MAX, 0)
+            delay_ns = max(surplus * SECOND_NS // EXPIRED_PER_SECOND_MAX - (ttl_ns - window_ns), 0)
+            next_window_ns = max(next_window_ns, window_ns + delay_ns)
+            lease.deadline_ns = now_ns + ttl_ns + extension_ns + delay_ns
+        self._looks = [(lease.deadline_ns, lease.lease_id) for lease in ordered]
+        heapify(self._looks)
+
+    def dump(self) -> list[LeaseRecord]:
+        """Return what is replicated of all leases, by number."""
+        return [LeaseRecord(number, self._leases[number].ttl_seconds, tuple(self.keys(number))) for number in sorted(self._leases)]
+
+    def load(self, records: list[LeaseRecord], now_ns: int) -> None:
+        """Add leases from a dump, each with its whole TTL from now. Raises LeaseExists."""
+        for record in records:
+            self.grant(record.lease_id, record.ttl_seconds, now_ns).keys = dict.fromkeys(record.keys)
 
     def next_look_ns(self) -> int | None:
         """When ``expired`` should be called next, None when there is no lease. Never later than the first deadline."""

@@ -25,14 +25,23 @@ Trailing zeros may be left out. Errors are those of ``errors.py``; a shell throw
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubesim._core.revision_store import DeleteResult, KeyValue, RangeResult, RevisionStore
 from kubesim.etcd.errors import KeyNotProvided, LeaseNotFound
-from kubesim.etcd.lease import Leases
+from kubesim.etcd.lease import LeaseRecord, Leases
 
 Request = tuple[Any, ...]
 READS = frozenset(("get", "range", "count", "time_to_live"))
+
+
+class StateDump(NamedTuple):
+    """Everything in a State, to fill another with. The records are shared, not copied."""
+
+    records: list[KeyValue]
+    revision: int
+    compact_revision: int
+    leases: list[LeaseRecord]
 
 
 class State:
@@ -43,6 +52,16 @@ class State:
     def __init__(self) -> None:
         self.store = RevisionStore()
         self.leases = Leases(self.store)
+
+    def dump(self) -> StateDump:
+        """Return everything in it. O(records)."""
+        store = self.store
+        return StateDump(store.dump(), store.revision, store.compact_revision, self.leases.dump())
+
+    def load(self, dump: StateDump, now_ns: int) -> None:
+        """Fill this fresh state with a dump. Raises ValueError when it is not fresh."""
+        self.store.load(dump.records, dump.revision, dump.compact_revision)
+        self.leases.load(dump.leases, now_ns)
 
 
 def execute(state: State, now_ns: int, request: Request) -> Any:

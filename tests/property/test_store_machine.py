@@ -146,6 +146,17 @@ class StoreMachine(RuleBasedStateMachine):
         self.woken = 0
         self.listener.arm()
 
+    @precondition(lambda self: self.twin.open is None)
+    @rule()
+    def dump_and_load(self) -> None:
+        """A store filled with the dump of another goes on as that one would."""
+        self.drain()
+        other = RevisionStore()
+        other.load(self.store.dump(), self.store.revision, self.store.compact_revision)
+        self.listener.close()
+        self.store = other
+        self.listener = other.on_change(self._wake)
+
     @invariant()
     def holds(self) -> None:
         self.store.check()
