@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 from kubesim._core.random import Stream
+from kubesim.apiserver.metadata import stamp
 
 Object = dict[str, Any]
 SERVICE_CIDR = "10.96.0.0/12"
@@ -48,8 +49,10 @@ class AddressAllocator:
             inside = False
         if not inside:
             raise Taken("the provided network does not match the current range")
-        if not (yield ("put_if", address_key(address), obj, 0)):
+        revision = yield ("put_if", address_key(address), obj, 0)
+        if not revision:
             raise Taken("provided IP is already allocated")
+        stamp(obj, revision)
 
     def draw(self) -> Generator[Any, Any, str]:
         """A free address, not yet taken. Raises Taken when there is none."""

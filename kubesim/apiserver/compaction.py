@@ -34,7 +34,7 @@ class Compactor:
     def _round(self) -> None:
         store = self._etcd.store
         head, target = store.revision, self._previous_revision
-        if target > store.compact_revision:
+        if target > max(store.compact_revision, 0):
             self._etcd.execute(("compact", target))
         self._previous_revision = head
         self._is_armed = head > store.compact_revision

@@ -7,13 +7,14 @@ garbage collection) and the Pod strategy's CheckGracefulDelete. What is written 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kubesim.api.errors import ApiError, bad_request, conflict
+from kubesim.api import field
+from kubesim.api.errors import FieldError, bad_request, conflict, invalid
 from kubesim.apiserver.registry import NOT_COLLECTED, ORPHANS_BY_DEFAULT, Resource
 from kubesim.kernel.time import SECOND, format_time, parse_time
 
 Object = dict[str, Any]
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
-POLICIES = ("Orphan", "Foreground", "Background")
+POLICIES = ("Foreground", "Background", "Orphan")
 
 
 class Grace(NamedTuple):
@@ -27,11 +28,15 @@ class Grace(NamedTuple):
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise 422 for options that contradict each other or have unknown values."""
     policy = options.get("propagationPolicy")
-    if policy is not None and policy not in POLICIES:
-        text = f'propagationPolicy: Unsupported value: "{policy}": supported values: "Foreground", "Background", "Orphan", "nil"'
-        cause = {"reason": "FieldValueNotSupported", "message": text.partition(": ")[2], "field": "propagationPolicy"}
-        details = {"group": "meta.k8s.io", "kind": "DeleteOptions", "causes": [cause]}
-        raise ApiError(422, "Invalid", f'DeleteOptions.meta.k8s.io "" is invalid: {text}', details)
+    if policy is None:
+        return
+    errors: list[FieldError] = []
+    if options.get("orphanDependents") is not None:
+        errors.append(field.invalid("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set"))
+    elif policy not in POLICIES:
+        errors.append(field.not_supported("propagationPolicy", policy, (*POLICIES, "nil")))
+    if errors:
+        raise invalid("DeleteOptions", "", errors, "meta.k8s.io")
 
 
 def check_preconditions(resource: Resource, obj: Object, options: Mapping[str, Any]) -> None:

@@ -16,6 +16,19 @@ KEPT_AT_CREATE = ("labels", "annotations", "ownerReferences", "finalizers", "man
 IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
+def stamped(found: Any) -> Object:
+    """The object of a key-value, with its revision. Its writer stamps it; another server may read it before."""
+    obj: Object = found.value
+    if not obj["metadata"]["resourceVersion"]:
+        stamp(obj, found.mod_revision)
+    return obj
+
+
+def stamp(obj: Object, revision: int) -> None:
+    """Write the revision of its own write into a fresh object, frozen or not."""
+    dict.__setitem__(obj["metadata"], "resourceVersion", str(revision))
+
+
 def check_type(resource: Resource, obj: Object) -> None:
     """Raise 400 when the body is of another type than the resource; a body without a type is taken as it."""
     kind = resource.kind

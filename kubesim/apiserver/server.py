@@ -21,6 +21,7 @@ from kubesim.apiserver.bootstrap import bootstrap_requests
 from kubesim.apiserver.compaction import Compactor
 from kubesim.apiserver.event_leases import EventLeases
 from kubesim.apiserver.frozen import freeze
+from kubesim.apiserver.metadata import stamp, stamped
 from kubesim.apiserver.registry import Registry, Resource, no_such_method, no_such_resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.services import ServiceExtension
@@ -105,7 +106,7 @@ class ApiServer:
             if resource is not None and request.resource not in STANDING:
                 found = self._get(resource.key(request.namespace, request.name))
                 if found is not None:
-                    return found.value
+                    return stamped(found)
         execute = self._execute
         generator = self.handle(request)
         try:
@@ -162,12 +163,12 @@ class ApiServer:
         """An object as this server's etcd member has it, or None: how plugins read."""
         found = self._resources.get(resource)
         kv = None if found is None else self._get(found.key(namespace, name))
-        return None if kv is None else kv.value
+        return None if kv is None else stamped(kv)
 
     def peek_all(self, resource: str, namespace: str = "") -> list[Object]:
         """All objects of a resource as this server's etcd member has them, in key order."""
         found = self._resources.get(resource)
-        return [] if found is None else [kv.value for kv in self.store.range(*found.range(namespace)).kvs]
+        return [] if found is None else [stamped(kv) for kv in self.store.range(*found.range(namespace)).kvs]
 
     def sealed(self, obj: Object) -> Object:
         """The object as it goes into the store: frozen when debugging."""
@@ -175,7 +176,7 @@ class ApiServer:
 
     def committed(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> None:
         """Stamp, trace and audit a write that etcd has taken."""
-        dict.__setitem__(obj["metadata"], "resourceVersion", str(revision))
+        stamp(obj, revision)
         self._note(request, resource, key, obj, revision)
 
     def deleted(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> Generator[Any, Any, None]:

@@ -150,6 +150,7 @@ def keep_allocated(service: Object, old: Object) -> Object:
     spec, before = service["spec"], old["spec"]
     changes: Object = {}
     if "ExternalName" not in (spec.get("type"), before.get("type")):
+        changes = {key: before[key] for key in ("ipFamilies", "ipFamilyPolicy") if not spec.get(key) and before.get(key)}
         if spec.get("clusterIP") and spec["clusterIP"] != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
             changes["clusterIPs"] = [spec["clusterIP"]]  # a client that knows the singular field only (NormalizeClusterIPs)
         for key in ("clusterIP", "clusterIPs"):

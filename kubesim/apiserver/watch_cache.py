@@ -15,6 +15,7 @@ from typing import Any
 
 from kubesim._core.revision_store import RevisionStore
 from kubesim.api.errors import gone
+from kubesim.apiserver.metadata import stamped
 from kubesim.apiserver.registry import Registry, Resource
 from kubesim.apiserver.requests import WatchEvent
 from kubesim.apiserver.selection import Matches, compile_selection
@@ -167,8 +168,11 @@ class WatchCache:
             self._listener.arm()
             return
         woken: dict[Selection, None] = {}
-        for change in self._store.changes(self.revision):
-            self._feed(change, woken)
+        if self.revision < self._store.compact_revision:
+            self._lose_all(woken)
+        else:
+            for change in self._store.changes(self.revision):
+                self._feed(change, woken)
         self.revision = self._store.revision
         self._listener.arm()
         for selection in woken:
@@ -178,11 +182,22 @@ class WatchCache:
             for watch in waiting:
                 watch.wake()
 
+    def _lose_all(self, woken: dict[Selection, None]) -> None:
+        """Changes were compacted before they were read here: every watch has to list again."""
+        self._on_policy_change(self._store.revision)
+        for selections in self._selections.values():
+            for selection in selections.values():
+                selection.base += len(selection.events) + 1
+                selection.events.clear()
+                woken[selection] = None
+
     def _feed(self, change: Any, woken: dict[Selection, None]) -> None:
         resource = self._resource_of(change)
         if resource is None:
             return
         resource.changed_revision = change.revision
+        if change.value is not None:
+            stamped(change)
         if resource.is_policy:
             self._on_policy_change(change.revision)
         selections = self._selections.get(resource)
@@ -204,8 +219,6 @@ def _event_of(change: Any, matches: Matches | None, tombstone: Object | None) ->
     """What a selection sees of a change: objects enter as ADDED and leave as DELETED, by their life or by the selector."""
     obj, previous, revision = change.value, change.previous, change.revision
     old = None if previous is None else previous.value
-    if obj is not None and not obj["metadata"]["resourceVersion"]:
-        obj["metadata"]["resourceVersion"] = str(revision)  # written by another server, first seen here
     if matches is not None:
         if obj is not None and not matches(obj):
             obj = None

@@ -29,6 +29,12 @@ class Api:
             return error.code, error.message
         return 200, ""
 
+    def error(self, request: Request) -> ApiError:
+        """The error that a request must end with."""
+        with pytest.raises(ApiError) as caught:
+            self.server.call(request)
+        return caught.value
+
     def revision(self) -> int:
         """The head of the store."""
         return self.server.store.revision

@@ -5,6 +5,7 @@ defaults of kinds that have no file of their own yet.
 """
 
 import pytest
+
 from tests.fidelity.api_replay_inprocess import SHARED, Replay
 
 FLOORS = {"crud": 0.75, "delete": 0.84, "list": 0.79, "patch": 0.9}

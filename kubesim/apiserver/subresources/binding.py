@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubesim.api.conditions import set_condition
 from kubesim.api.errors import ApiError, bad_request, conflict, not_found
+from kubesim.apiserver.metadata import stamped
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.update import MODIFIED, TRIES_MAX, other_uid
@@ -29,7 +30,7 @@ def bind(server: "ApiServer", resource: Resource, request: Request) -> Generator
         found = yield ("get", key)
         if found is None:
             raise not_found(resource.name, request.name)
-        pod = server.sealed(bound(found.value, binding, key, server.now_text()))
+        pod = server.sealed(bound(stamped(found), binding, key, server.now_text()))
         if request.options.get("dryRun"):
             return SUCCESS
         revision = yield ("put_if", key, pod, found.mod_revision)

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from kubesim.api import selectors
-from kubesim.api.conditions import is_true
+from kubesim.api.conditions import is_true, set_condition
 from kubesim.api.errors import ApiError, bad_request, not_found
 from kubesim.api.meta import labels_of
 from kubesim.apiserver.registry import Resource
@@ -104,6 +104,10 @@ def _spent(budget: Object, pod: Object, now: str) -> Object:
             raise _too_many(f"The disruption budget {name} does not allow evicting pods currently")
         raise _too_many(f"The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
     fresh = {**status, "disruptionsAllowed": allowed - 1, "disruptedPods": {**disrupted, pod["metadata"]["name"]: now}}
+    if not fresh["disruptionsAllowed"]:
+        condition = {"type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": ""}
+        generation = budget["metadata"].get("generation", 0)
+        fresh["conditions"] = set_condition(status.get("conditions"), {**condition, "observedGeneration": generation}, now)
     return {**budget, "metadata": {**budget["metadata"], "resourceVersion": ""}, "status": fresh}
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from kubesim.api import field
 from kubesim.api.errors import ApiError, FieldError, bad_request, gone, invalid, not_found
+from kubesim.apiserver.metadata import stamped
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.selection import compile_selection
@@ -43,8 +44,7 @@ def get(server: "ApiServer", resource: Resource, request: Request) -> Generator[
     standing = server.standing.get(resource.name)
     if standing is not None:
         return (yield from standing.brought_up_to_date(server, resource, request, found))
-    obj: Object = found.value
-    return obj
+    return stamped(found)
 
 
 def list_(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
@@ -62,7 +62,7 @@ def list_(server: "ApiServer", resource: Resource, request: Request) -> Generato
     while True:
         page = yield from _page(server, request, cursor, end, revision, limit - len(items) if limit else 0)
         revision = revision or page.revision
-        items += [kv.value for kv in page.kvs if matches is None or matches(kv.value)]
+        items += [obj for obj in map(stamped, page.kvs) if matches is None or matches(obj)]
         if not page.more or (limit and len(items) >= limit):
             break
         cursor = page.kvs[-1].key + b"\0"

@@ -104,7 +104,7 @@ def transform(
         found = yield ("get", key)
         if found is None:
             raise not_found(resource.name, request.name)
-        old = found.value
+        old = meta.stamped(found)
         wish = change(old)
         may_retry = check_version(resource, key, wish, old, is_patch)
         obj = prepare(server, resource, request, {**wish, "metadata": meta.for_update(wish["metadata"], old["metadata"])}, old)
