@@ -28,6 +28,42 @@ class KeyNotProvided(EtcdError):
     message = "etcdserver: key is not provided"
 
 
+class KeyNotFound(EtcdError):
+    """A put keeps the value or lease of a key that does not exist, or an operation of a transaction is empty."""
+
+    message = "etcdserver: key not found"
+
+
+class ValueProvided(EtcdError):
+    """A put keeps the value and brings one."""
+
+    message = "etcdserver: value is provided"
+
+
+class LeaseProvided(EtcdError):
+    """A put keeps the lease and brings one."""
+
+    message = "etcdserver: lease is provided"
+
+
+class InvalidSortOption(EtcdError):
+    """A range names no known order or target."""
+
+    message = "etcdserver: invalid sort option"
+
+
+class TooManyOperations(EtcdError):
+    """A transaction has more compares or operations than it may."""
+
+    message = "etcdserver: too many operations in txn request"
+
+
+class DuplicateKey(EtcdError):
+    """A transaction may put one key twice, or put and delete it."""
+
+    message = "etcdserver: duplicate key given in txn request"
+
+
 class WatchRangeEmpty(EtcdError):
     """A watch of a range that ends before it begins; the reason that etcd gives with its ``canceled``."""
 

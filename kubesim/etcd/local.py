@@ -10,7 +10,8 @@ from typing import Any
 from kubesim._core.agenda import PRIORITY_STANDING, TIME_NS_MAX
 from kubesim._core.revision_store import RevisionStore
 from kubesim.etcd.lease import Leases
-from kubesim.etcd.requests import Request, State, execute
+from kubesim.etcd.requests import Request, execute
+from kubesim.etcd.state import State
 from kubesim.etcd.watch import WatchHub
 from kubesim.kernel.loop import Kernel
 
@@ -39,6 +40,11 @@ class LocalEtcd:
     def store(self) -> RevisionStore:
         """The store itself, for reads, ``changes`` and ``on_change``."""
         return self._state.store
+
+    @property
+    def state(self) -> State:
+        """The store with its leases: what ``kv.py`` and ``txn.py`` execute against."""
+        return self._state
 
     @property
     def leases(self) -> Leases:

@@ -14,6 +14,7 @@ request                                        answer
 ("put_if", key, value, mod_revision, lease)    the new revision; 0: the mod revision is another (0 asks for "absent")
 ("delete_if", key, mod_revision)               the new revision; 0: the mod revision is another, or no such key
 ("delete_range", key, range_end)               DeleteResult
+("txn", TxnRequest)                            TxnResponse; ``txn.py``
 ("compact", revision)                          None
 ("grant", ttl_seconds, lease)                  the lease's number; the shell replaces a missing or zero ``lease``
 ("keep_alive", lease)                          the TTL in seconds; 0: no such lease
@@ -25,43 +26,15 @@ Trailing zeros may be left out. Errors are those of ``errors.py``; a shell throw
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from kubesim._core.revision_store import DeleteResult, KeyValue, RangeResult, RevisionStore
-from kubesim.etcd.errors import KeyNotProvided, LeaseNotFound
-from kubesim.etcd.lease import LeaseRecord, Leases
+from kubesim._core.revision_store import DeleteResult, KeyValue, RangeResult
+from kubesim.etcd.errors import KeyNotProvided
+from kubesim.etcd.state import State
+from kubesim.etcd.txn import TxnRequest, TxnResponse, check_txn, execute_txn
 
 Request = tuple[Any, ...]
-READS = frozenset(("get", "range", "count", "time_to_live"))
-
-
-class StateDump(NamedTuple):
-    """Everything in a State, to fill another with. The records are shared, not copied."""
-
-    records: list[KeyValue]
-    revision: int
-    compact_revision: int
-    leases: list[LeaseRecord]
-
-
-class State:
-    """What a member replicates: the store and its leases."""
-
-    __slots__ = ("leases", "store")
-
-    def __init__(self) -> None:
-        self.store = RevisionStore()
-        self.leases = Leases(self.store)
-
-    def dump(self) -> StateDump:
-        """Return everything in it. O(records)."""
-        store = self.store
-        return StateDump(store.dump(), store.revision, store.compact_revision, self.leases.dump())
-
-    def load(self, dump: StateDump, now_ns: int) -> None:
-        """Fill this fresh state with a dump. Raises ValueError when it is not fresh."""
-        self.store.load(dump.records, dump.revision, dump.compact_revision)
-        self.leases.load(dump.leases, now_ns)
+READS = frozenset(("get", "range", "count", "time_to_live"))  # the others are for the log of a quorum
 
 
 def execute(state: State, now_ns: int, request: Request) -> Any:
@@ -88,13 +61,7 @@ def _count(state: State, now_ns: int, key: bytes, range_end: bytes | None = None
 
 def _put(state: State, now_ns: int, key: bytes, value: Any, lease: int = 0) -> int:
     _require_key(key)
-    if not lease:
-        return state.store.put(key, value)
-    if lease not in state.leases:
-        raise LeaseNotFound
-    revision = state.store.put(key, value, lease)
-    state.leases.attach(lease, key)
-    return revision
+    return state.put(key, value, lease)
 
 
 def _put_if(state: State, now_ns: int, key: bytes, value: Any, mod_revision: int, lease: int = 0) -> int:
@@ -104,7 +71,7 @@ def _put_if(state: State, now_ns: int, key: bytes, value: Any, mod_revision: int
     record = state.store.get(key)
     if mod_revision != (record.mod_revision if record else 0):
         return 0  # etcd looks at the lease only in the branch that it takes
-    return _put(state, now_ns, key, value, lease)
+    return state.put(key, value, lease)
 
 
 def _delete_if(state: State, now_ns: int, key: bytes, mod_revision: int) -> int:
@@ -114,6 +81,11 @@ def _delete_if(state: State, now_ns: int, key: bytes, mod_revision: int) -> int:
 def _delete_range(state: State, now_ns: int, key: bytes, range_end: bytes | None = None) -> DeleteResult:
     _require_key(key)
     return state.store.delete_range(key, range_end)
+
+
+def _txn(state: State, now_ns: int, request: TxnRequest) -> TxnResponse:
+    check_txn(request)
+    return execute_txn(state, request)
 
 
 def _compact(state: State, now_ns: int, revision: int) -> None:
@@ -149,6 +121,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "put_if": _put_if,
     "delete_if": _delete_if,
     "delete_range": _delete_range,
+    "txn": _txn,
     "compact": _compact,
     "grant": _grant,
     "keep_alive": _keep_alive,

@@ -3,7 +3,8 @@
 import pytest
 
 from kubesim.etcd.lease import EXPIRED_PER_SECOND_MAX, SECOND_NS
-from kubesim.etcd.requests import State, execute
+from kubesim.etcd.requests import execute
+from kubesim.etcd.state import State
 
 
 def filled() -> State:
