@@ -43,7 +43,14 @@ class Burst:
     after: Callable[[ApiError | None], Sequence["Intent"]] | None = None
 
 
-Intent = Request | EventIntent | Burst
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Look at the key again: after ``delay_ns``, or as after a failure (None). The last one of a reconcile counts."""
+
+    delay_ns: int | None = None
+
+
+Intent = Request | EventIntent | Burst | Again
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,12 @@ from kubesim.client.events import EventRecorder
 from kubesim.client.expectations import Expectations
 from kubesim.client.informer import Informer, InformerFactory
 from kubesim.client.workqueue import WorkQueue
-from kubesim.controllers.contract import Burst, Controller, EventIntent, Intent, Mapper, Result
+from kubesim.controllers.contract import Again, Burst, Controller, EventIntent, Intent, Mapper, Result
 from kubesim.controllers.view import Caches
 from kubesim.kernel import MILLISECOND, Kernel, Wakeup
 
 BUSY_NS = 10 * MILLISECOND
+READS = ("get", "list")
 
 
 class ControllerManager:
@@ -143,13 +144,13 @@ class _Job:
     """The intents of one reconcile on their way; answers may come in place or later. One at a time per key."""
 
     __slots__ = (
-        "batch_size", "burst", "burst_error", "error", "intents", "key", "outstanding", "position", "result", "stepping", "worker", "wrote"
+        "again", "batch_size", "burst", "burst_error", "error", "intents", "key", "outstanding", "position", "stepping", "worker", "wrote"
     )
 
     def __init__(self, worker: _Worker, key: str, result: Result) -> None:
         self.worker = worker
         self.key = key
-        self.result = result
+        self.again = Again(result.requeue_after_ns) if result.requeue_after_ns is not None else None
         self.intents: deque[Intent] = deque(result.intents)
         self.outstanding = 0
         self.wrote = False
@@ -181,6 +182,8 @@ class _Job:
             self._send(intent, None)
         elif isinstance(intent, EventIntent):
             self.worker.recorder.event(intent.regarding, intent.type, intent.reason, intent.message)
+        elif isinstance(intent, Again):
+            self.again = intent
         else:
             self.burst, self.burst_error, self.position, self.batch_size = intent, None, 0, 1
 
@@ -201,7 +204,7 @@ class _Job:
         worker = self.worker
         request.user = worker.user
         self.outstanding += 1
-        if request.verb != "get":
+        if request.verb not in READS:
             self.wrote = True
         worker.link.send(request, lambda outcome: self._answered(request, burst, outcome))
 
@@ -245,18 +248,19 @@ class _Job:
             if uid:
                 object_key = meta.key(request.namespace, request.name)
                 worker.expectations.deleted(self.key, request.resource, object_key, uid, worker.kernel.now_ns)
-        elif request.verb != "get":
+        elif request.verb not in READS and request.verb != "deletecollection":
             revision = metadata.get("resourceVersion")
             if revision:
                 worker.expectations.written(self.key, request.resource, int(revision), worker.kernel.now_ns)
 
     def _finish(self) -> None:
         worker, queue, key = self.worker, self.worker.queue, self.key
-        if self.error is not None:
+        again = self.again
+        if self.error is not None or (again is not None and again.delay_ns is None):
             queue.add_rate_limited(key)
         else:
             queue.forget(key)
-            queue.set_after(key, self.result.requeue_after_ns)  # the last word: earlier delays were for what was known earlier
+            queue.set_after(key, None if again is None else again.delay_ns)  # earlier delays were for what was known earlier
         if self.wrote and worker.manager.busy_ns:
             worker.kernel.after(worker.manager.busy_ns, queue.done, key)
         else:

@@ -207,7 +207,7 @@ CHANGES = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(first=st.integers(0, 230), rounds=st.lists(CHANGES, max_size=5))
-def test_after_every_plan_each_pod_is_shown_once_and_nothing_is_left_to_do(first: int, rounds: list[list[tuple[int, str, PortsKey]]]) -> None:
+def test_after_every_plan_each_pod_is_shown_once(first: int, rounds: list[list[tuple[int, str, PortsKey]]]) -> None:
     family, counter = Family("IPv4"), [0]
     for number in range(first):
         family.want(f"ns/p{number}", endpoint(f"p{number}", True, HTTP))
