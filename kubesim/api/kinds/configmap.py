@@ -53,7 +53,7 @@ KIND = Kind(
     validate_update=_validate_update,
     columns=(
         NAME,
-        Column("Data", "string", lambda config, now_ns: str(len(config.get("data") or {}) + len(config.get("binaryData") or {}))),
+        Column("Data", "string", lambda config, now_ns: len(config.get("data") or {}) + len(config.get("binaryData") or {})),
         AGE,
     ),
     has_generation=False,

@@ -133,8 +133,8 @@ KIND = Kind(
     columns=(
         NAME,
         Column("Ready", "string", _ready_cell),
-        Column("Up-to-date", "integer", _count("status", "updatedReplicas")),
-        Column("Available", "integer", _count("status", "availableReplicas")),
+        Column("Up-to-date", "string", _count("status", "updatedReplicas")),
+        Column("Available", "string", _count("status", "availableReplicas")),
         AGE,
         Column("Containers", "string", container_names, 1),
         Column("Images", "string", container_images, 1),

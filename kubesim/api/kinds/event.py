@@ -86,7 +86,7 @@ KIND = Kind(
         Column("Source", "string", _source_cell, 1),
         Column("Message", "string", lambda event, now_ns: (event.get("message") or "").strip()),
         Column("First Seen", "string", _time_cell("firstTimestamp"), 1),
-        Column("Count", "string", lambda event, now_ns: str(event.get("count") or 1), 1),
+        Column("Count", "string", lambda event, now_ns: event.get("count") or 1, 1),
         NAME._replace(priority=1),
     ),
     selectable_fields={

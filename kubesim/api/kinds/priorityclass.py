@@ -67,6 +67,6 @@ KIND = Kind(
         Column("Value", "integer", lambda priority, now_ns: priority.get("value", 0)),
         Column("Global-Default", "boolean", lambda priority, now_ns: bool(priority.get("globalDefault"))),
         AGE,
-        Column("PreemptionPolicy", "string", lambda priority, now_ns: priority.get("preemptionPolicy", ""), 1),
+        Column("PreemptionPolicy", "string", lambda priority, now_ns: priority.get("preemptionPolicy", "")),
     ),
 )

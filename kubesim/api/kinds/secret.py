@@ -71,7 +71,7 @@ KIND = Kind(
     columns=(
         NAME,
         Column("Type", "string", lambda secret, now_ns: secret.get("type", "")),
-        Column("Data", "integer", lambda secret, now_ns: len(secret.get("data") or {})),
+        Column("Data", "string", lambda secret, now_ns: len(secret.get("data") or {})),
         AGE,
     ),
     selectable_fields={"type": lambda secret: secret.get("type", "")},

@@ -1,6 +1,6 @@
 """ServiceAccount: a name for Pods to act under."""
 
-from kubesim.api.kinds.contract import Column, Kind
+from kubesim.api.kinds.contract import Kind
 from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
 
@@ -14,6 +14,6 @@ KIND = Kind(
     subresources=("token",),
     validate=metadata_errors,
     validate_update=metadata_update_errors,
-    columns=(NAME, Column("Secrets", "integer", lambda account, now_ns: len(account.get("secrets") or ())), AGE),
+    columns=(NAME, AGE),
     has_generation=False,
 )

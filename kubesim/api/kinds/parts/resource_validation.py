@@ -9,8 +9,17 @@ from kubesim.api.errors import FieldError
 Object = dict[str, Any]
 _CONTAINER = frozenset(("cpu", "memory", "ephemeral-storage"))
 _COUNTED = frozenset(
-    "pods services replicationcontrollers resourcequotas secrets configmaps persistentvolumeclaims services.nodeports "
-    "services.loadbalancers".split()
+    (
+        "pods",
+        "services",
+        "replicationcontrollers",
+        "resourcequotas",
+        "secrets",
+        "configmaps",
+        "persistentvolumeclaims",
+        "services.nodeports",
+        "services.loadbalancers",
+    )
 )
 _STANDARD = (
     _CONTAINER

@@ -13,10 +13,36 @@ HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCre
 MODE_WRONG = "must be a number between 0 and 0777 (octal), both inclusive"
 # Upstream's order: the first source that is set is the volume's, every further one is forbidden.
 _ORDER = (
-    "emptyDir hostPath gitRepo gcePersistentDisk awsElasticBlockStore secret nfs iscsi glusterfs flocker persistentVolumeClaim rbd "
-    "cinder cephfs quobyte downwardAPI fc azureFile configMap vsphereVolume photonPersistentDisk portworxVolume azureDisk storageos "
-    "projected scaleIO csi ephemeral image"
-).split()
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "azureFile",
+    "configMap",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
+)
 
 
 def volumes_errors(volumes: Sequence[Object], path: str) -> tuple[list[FieldError], dict[str, Object]]:
@@ -39,8 +65,14 @@ def _source_errors(volume: Object, path: str) -> list[FieldError]:
     found = [name for name in _ORDER if volume.get(name) is not None]
     if not found:
         return [field.required(path, "must specify a volume type")]
-    wrong = _CHECKS[found[0]](volume[found[0]], f"{path}.{found[0]}") if found[0] in _CHECKS else []
+    wrong = volume_source_errors(found[0], volume[found[0]], f"{path}.{found[0]}")
     return wrong + [field.forbidden(f"{path}.{name}", "may not specify more than 1 volume type") for name in found[1:]]
+
+
+def volume_source_errors(name: str, source: Object, path: str) -> list[FieldError]:
+    """Errors of one source, such as ``hostPath``; none for a source without checks."""
+    check = _CHECKS.get(name)
+    return check(source, path) if check else []
 
 
 def _mode_errors(source: Object, path: str, name: str = "defaultMode") -> list[FieldError]:

@@ -3,6 +3,7 @@
 Upstream: pkg/apis/apps/validation/validation.go.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from kubesim.api import field, names, selectors
@@ -94,3 +95,12 @@ def replica_status_errors(status: Object) -> list[FieldError]:
     if status.get("availableReplicas", 0) > status.get("readyReplicas", 0):
         wrong.append(field.invalid("status.availableReplicas", status["availableReplicas"], "cannot be greater than readyReplicas"))
     return wrong
+
+
+def status_count_errors(status: Object, counts: Sequence[str], bounded: Sequence[str]) -> list[FieldError]:
+    """Counts of a status below zero, and ``bounded`` ones above ``replicas``."""
+    wrong = [error for name in counts for error in not_negative_errors(status.get(name), f"status.{name}")]
+    replicas = status.get("replicas", 0)
+    return wrong + [
+        field.invalid(f"status.{name}", status[name], _NOT_MORE_THAN_REPLICAS) for name in bounded if status.get(name, 0) > replicas
+    ]

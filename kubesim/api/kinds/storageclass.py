@@ -1,0 +1,69 @@
+"""StorageClass. Upstream: pkg/apis/storage/validation/validation.go, pkg/apis/storage/v1/defaults.go."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kubesim.api import field
+from kubesim.api.errors import FieldError
+from kubesim.api.kinds.contract import Column, Kind
+from kubesim.api.kinds.parts.cells import at
+from kubesim.api.kinds.parts.checks import choice_errors
+from kubesim.api.kinds.parts.columns import AGE, NAME
+from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
+from kubesim.api.kinds.parts.shape import fill
+
+Object = dict[str, Any]
+DEFAULT_ANNOTATION = "storageclass.kubernetes.io/is-default-class"
+_FORBIDDEN = "updates to {} are forbidden."
+
+
+def _default(storage: Object) -> Object:
+    return fill(storage, {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"})
+
+
+def _validate(storage: Object) -> Sequence[FieldError]:
+    wrong = metadata_errors(storage, namespaced=False)
+    if not storage.get("provisioner"):
+        wrong.append(field.required("provisioner"))
+    wrong += choice_errors(storage.get("reclaimPolicy"), "reclaimPolicy", ("Delete", "Retain"))
+    return wrong + choice_errors(
+        storage.get("volumeBindingMode"), "volumeBindingMode", ("Immediate", "WaitForFirstConsumer"), is_required=True
+    )
+
+
+def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
+    wrong = metadata_update_errors(new, old)
+    for name in ("parameters", "provisioner", "reclaimPolicy"):
+        if (new.get(name) or None) != (old.get(name) or None):
+            wrong.append(field.forbidden(name, _FORBIDDEN.format(name)))
+    if new.get("volumeBindingMode") != old.get("volumeBindingMode"):
+        wrong.append(field.invalid("volumeBindingMode", new.get("volumeBindingMode"), "field is immutable"))
+    return wrong
+
+
+def _name_cell(storage: Object, now_ns: int) -> str:
+    is_default = (storage["metadata"].get("annotations") or {}).get(DEFAULT_ANNOTATION) == "true"
+    return f"{storage['metadata']['name']} (default)" if is_default else storage["metadata"]["name"]
+
+
+KIND = Kind(
+    group="storage.k8s.io",
+    version="v1",
+    kind="StorageClass",
+    plural="storageclasses",
+    namespaced=False,
+    short_names=("sc",),
+    schema="io.k8s.api.storage.v1.StorageClass",
+    default=_default,
+    validate=_validate,
+    validate_update=_validate_update,
+    columns=(
+        NAME._replace(cell=_name_cell),
+        Column("Provisioner", "string", at("provisioner")),
+        Column("ReclaimPolicy", "string", at("reclaimPolicy")),
+        Column("VolumeBindingMode", "string", at("volumeBindingMode", missing="<unset>")),
+        Column("AllowVolumeExpansion", "string", at("allowVolumeExpansion", missing=False)),
+        AGE,
+    ),
+    has_generation=False,
+)
