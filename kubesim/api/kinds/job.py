@@ -42,6 +42,9 @@ def _with_selector(job: Object) -> Object:
     labels = {**(metadata.get("labels") or {}), **own}
     selector_ = spec.get("selector") or {}
     matched = {**(selector_.get("matchLabels") or {}), CONTROLLER_UID: uid}
+    given = job["metadata"].get("labels")
+    if not given or given is metadata.get("labels"):  # defaulted: upstream's default shares the map with the template
+        job = {**job, "metadata": {**job["metadata"], "labels": labels}}
     return {
         **job,
         "spec": {
