@@ -156,7 +156,10 @@ class NodeAgent:
     def register(self) -> None:
         """Create the Node, or take over the one that exists."""
         self.registered_ns = self.kernel.now_ns
-        self.link.send(Request("create", "nodes", "", self.name, self.node, user=self.user), self._registered)
+        known = self.node["metadata"]
+        metadata = {key: known[key] for key in ("name", "labels", "annotations") if key in known}
+        body = {**self.node, "metadata": metadata}
+        self.link.send(Request("create", "nodes", "", self.name, body, user=self.user), self._registered)
 
     def _registered(self, outcome: Object | ApiError) -> None:
         if not isinstance(outcome, ApiError):

@@ -65,7 +65,7 @@ class DefaultModel:
         return delay_ns + stream.between(*self.latencies.hook_ns) if container.has_post_start else delay_ns
 
     def image(self, image: str) -> Image:
-        """The table's, else an image of 8 to 512 MiB; the same name has the same size everywhere and always."""
+        """The table's, else an image of 8 to 264 MiB; the same name has the same size everywhere and always."""
         known = self._known.get(image)
         if known is None:
             known = self._known[image] = self._look_up(image)
