@@ -116,6 +116,7 @@ class WatchCache:
         # The writer stamps the revision into the object after the store has called us, so the log is read in an event of its own.
         self._listener = store.on_change(self._wakeup.set)
         self._listener.arm()
+        store.before_compact(self.drain)  # what was written in the same instant is read before it is forgotten
 
     def watch(
         self,
@@ -168,11 +169,8 @@ class WatchCache:
             self._listener.arm()
             return
         woken: dict[Selection, None] = {}
-        if self.revision < self._store.compact_revision:
-            self._lose_all(woken)
-        else:
-            for change in self._store.changes(self.revision):
-                self._feed(change, woken)
+        for change in self._store.changes(self.revision):
+            self._feed(change, woken)
         self.revision = self._store.revision
         self._listener.arm()
         for selection in woken:
@@ -181,15 +179,6 @@ class WatchCache:
             waiting, selection.waiting = selection.waiting, []
             for watch in waiting:
                 watch.wake()
-
-    def _lose_all(self, woken: dict[Selection, None]) -> None:
-        """Changes were compacted before they were read here: every watch has to list again."""
-        self._on_policy_change(self._store.revision)
-        for selections in self._selections.values():
-            for selection in selections.values():
-                selection.base += len(selection.events) + 1
-                selection.events.clear()
-                woken[selection] = None
 
     def _feed(self, change: Any, woken: dict[Selection, None]) -> None:
         resource = self._resource_of(change)

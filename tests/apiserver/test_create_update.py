@@ -6,6 +6,10 @@ from kubesim.apiserver.requests import Request, create, get, list_, patch, updat
 from kubesim.kernel.time import SECOND
 from tests.apiserver.builders import changed, config_map, deployment, namespace, pod, service
 
+NAME_REQUIRED = "name or generateName is required"
+NOT_SERVED = (404, "the server could not find the requested resource")
+NOT_ALLOWED = (405, "the server does not allow this method on the requested resource")
+IMMUTABLE = 'Invalid value: "2020-01-01T00:00:00Z": field is immutable'
 MODIFIED = 'configmaps "a": the object has been modified; please apply your changes to the latest version and try again'
 
 
@@ -52,7 +56,7 @@ def test_a_long_base_leaves_room_for_the_suffix(api) -> None:
 
 CREATE_REFUSED = [
     ("taken", "default", config_map("kept"), (409, 'configmaps "kept" already exists')),
-    ("no name", "default", config_map(""), (422, 'ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required')),
+    ("no name", "default", config_map(""), (422, f'ConfigMap "" is invalid: metadata.name: Required value: {NAME_REQUIRED}')),
     ("versioned", "default", config_map(resourceVersion="5"), (500, "resourceVersion should not be set on objects to be created")),
     (
         "other namespace",
@@ -84,9 +88,9 @@ def test_refused_creates_store_nothing(api, name, where, obj, expected) -> None:
 
 
 PATHS_REFUSED = [
-    (Request("get", "nopes", "default", "a"), (404, "the server could not find the requested resource")),
-    (Request("get", "configmaps", "default", "a", subresource="status"), (404, "the server could not find the requested resource")),
-    (Request("delete", "pods", "default", "a", subresource="status"), (405, "the server does not allow this method on the requested resource")),
+    (Request("get", "nopes", "default", "a"), NOT_SERVED),
+    (Request("get", "configmaps", "default", "a", subresource="status"), NOT_SERVED),
+    (Request("delete", "pods", "default", "a", subresource="status"), NOT_ALLOWED),
     (Request("get", "configmaps", "default", "absent"), (404, 'configmaps "absent" not found')),
     (Request("get", "deployments.apps", "default", "absent"), (404, 'deployments.apps "absent" not found')),
     (update("configmaps", config_map(namespace="default")), (404, 'configmaps "a" not found')),
@@ -139,8 +143,8 @@ def test_an_update_that_changes_nothing_writes_nothing(api) -> None:
     ("field", "value", "message"),
     [
         ("uid", "11111111-2222-3333-4444-555555555555", "Precondition failed: UID in precondition: 11111111-2222-3333-4444-555555555555"),
-        ("creationTimestamp", "2020-01-01T00:00:00Z", 'metadata.creationTimestamp: Invalid value: "2020-01-01T00:00:00Z": field is immutable'),
-        ("deletionTimestamp", "2020-01-01T00:00:00Z", 'metadata.deletionTimestamp: Invalid value: "2020-01-01T00:00:00Z": field is immutable'),
+        ("creationTimestamp", "2020-01-01T00:00:00Z", f"metadata.creationTimestamp: {IMMUTABLE}"),
+        ("deletionTimestamp", "2020-01-01T00:00:00Z", f"metadata.deletionTimestamp: {IMMUTABLE}"),
     ],
 )
 def test_system_fields_cannot_be_changed(api, field, value, message) -> None:
@@ -254,7 +258,7 @@ def test_stored_objects_are_read_only(api) -> None:
     for write in (
         lambda: stored.update(x=1),
         lambda: stored["metadata"].__setitem__("name", "x"),
-        lambda: stored["metadata"]["labels"].clear(),
+        stored["metadata"]["labels"].clear,
         lambda: stored["spec"]["containers"].append({}),
     ):
         with pytest.raises(TypeError, match="read-only"):
@@ -273,7 +277,11 @@ def test_pods_of_one_template_share_their_spec(api) -> None:
 def test_audit_and_trace_see_every_write_once(api) -> None:
     seen: list[tuple[str, str, str, int]] = []
     records: list[tuple] = []
-    api.server.audit.append(lambda time_ns, request, obj, revision: seen.append((request.verb, request.user, obj["metadata"]["name"], revision)))
+
+    def audit(time_ns: int, request: Request, obj: dict, revision: int) -> None:
+        seen.append((request.verb, request.user, obj["metadata"]["name"], revision))
+
+    api.server.audit.append(audit)
     api.kernel.trace.listen(records.append)
     head = api.revision()
     api(Request("create", "configmaps", "default", "a", config_map(), user="me"))

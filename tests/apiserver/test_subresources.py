@@ -88,7 +88,7 @@ class TestScale:
         [
             (-1, {}, 422, 'Scale.autoscaling "web" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0'),
             (1, {"name": "other"}, 400, "the name of the object (other) does not match the name on the URL (web)"),
-            (1, {"resourceVersion": "1"}, 409, "the object has been modified; please apply your changes to the latest version and try again"),
+            (1, {"resourceVersion": "1"}, 409, "the object has been modified; please apply your changes"),
             (1, {"uid": OTHER}, 409, f"UID in precondition: {OTHER}"),
         ],
     )

@@ -146,20 +146,13 @@ def test_a_compacted_revision_is_gone(api) -> None:
     assert error.value.code == 504
 
 
-def test_changes_that_were_compacted_unread_end_every_watch(api) -> None:
+def test_a_compaction_in_the_same_instant_loses_nothing(api) -> None:
     watcher = Watcher(api)
     for name in "abc":
         api(create("configmaps", "default", config_map(name)))
     api.server.etcd.execute(("compact", api.revision()))
-    api.run()
     assert watcher.wakeups == 1
-    with pytest.raises(ApiError) as error:
-        watcher.watch.take()
-    assert error.value.code == 410
-    fresh = Watcher(api)
-    api(create("configmaps", "default", config_map("d")))
-    api.run()
-    assert [name for _, name, _ in fresh.seen()] == ["d"]
+    assert [name for _, name, _ in watcher.seen()] == ["a", "b", "c"]
 
 
 def test_who_falls_behind_too_far_lists_again(api, monkeypatch) -> None:
