@@ -107,12 +107,13 @@ class ApiServer:
                 found = self._get(resource.key(request.namespace, request.name))
                 if found is not None:
                     return stamped(found)
-        execute = self._execute
+        execute, read = self._execute, self._get
         generator = self.handle(request)
         try:
-            answer = generator.send(None)
+            asked = generator.send(None)
             while True:
-                answer = generator.send(execute(answer))
+                # By far the most frequent question goes straight to the store.
+                asked = generator.send(read(asked[1]) if asked[0] == "get" else execute(asked))
         except StopIteration as stop:
             return stop.value
 

@@ -32,9 +32,11 @@ ADDED, MODIFIED, DELETED, BOOKMARK = "ADDED", "MODIFIED", "DELETED", "BOOKMARK"
 class Selection:
     """One distinct selection of a resource: its events since ``base``, shared by its watches."""
 
-    __slots__ = ("base", "events", "matches", "trim_count", "waiting", "watches")
+    __slots__ = ("base", "events", "key", "matches", "resource", "trim_count", "waiting", "watches")
 
-    def __init__(self, matches: Matches | None) -> None:
+    def __init__(self, resource: Resource, key: tuple[str, str, str], matches: Matches | None) -> None:
+        self.resource = resource
+        self.key = key
         self.matches = matches
         self.events: list[WatchEvent] = []
         self.base = 0  # the place of events[0] in the whole sequence
@@ -93,14 +95,17 @@ class Watch:
             self.on_ready()
 
     def bookmark(self) -> WatchEvent:
-        """An event that says how far the watch has come: everything up to its revision was taken before."""
-        revision = self._cache.revision
-        return WatchEvent(BOOKMARK, {"metadata": {"resourceVersion": str(revision)}}, None, revision)
+        """An event that says how far the watch has come, for a watch that has just taken everything."""
+        revision, resource = self._cache.revision, self._selection.resource
+        metadata = {"resourceVersion": str(revision)}
+        return WatchEvent(BOOKMARK, {"kind": resource.kind.kind, "apiVersion": resource.api_version, "metadata": metadata}, None, revision)
 
     def cancel(self) -> None:
         """Stop watching; ``on_ready`` is not called any more."""
         self._is_open = False
         self._selection.watches.pop(self, None)
+        if not self._selection.watches:
+            self._cache.forget(self._selection)
 
 
 class WatchCache:
@@ -128,11 +133,14 @@ class WatchCache:
         on_ready: OnReady,
     ) -> Watch:
         """Watch the changes after ``revision`` (None: from now). Raises 400 for a bad selector, 410 for a compacted revision."""
+        if revision is not None and revision < self._store.compact_revision:
+            raise gone("The resourceVersion for the provided watch is too old.")
         key = (namespace, label_selector, field_selector)
         selections = self._selections.setdefault(resource, {})
         selection = selections.get(key)
         if selection is None:
-            selection = selections[key] = Selection(compile_selection(resource, namespace, label_selector, field_selector))
+            matches = compile_selection(resource, namespace, label_selector, field_selector)
+            selection = selections[key] = Selection(resource, key, matches)
         self.drain()
         backlog: list[WatchEvent] = []
         if revision is not None and revision < self.revision:
@@ -142,9 +150,13 @@ class WatchCache:
             on_ready()
         return watch
 
+    def forget(self, selection: Selection) -> None:
+        """Drop a selection that nobody watches any more."""
+        selections = self._selections[selection.resource]
+        if selections.get(selection.key) is selection:
+            del selections[selection.key]
+
     def _history(self, resource: Resource, matches: Matches | None, revision: int) -> list[WatchEvent]:
-        if revision < self._store.compact_revision:
-            raise gone("The resourceVersion for the provided watch is too old.")
         events: list[WatchEvent] = []
         for change in self._store.changes(revision):
             if self._resource_of(change) is resource:
@@ -194,8 +206,6 @@ class WatchCache:
             return
         tombstone: Object | None = None
         for selection in selections.values():
-            if not selection.watches:
-                continue
             event = _event_of(change, selection.matches, tombstone)
             if event is not None:
                 if event.type == DELETED:

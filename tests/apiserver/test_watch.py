@@ -129,6 +129,20 @@ def test_a_cancelled_watch_is_not_woken(api) -> None:
     api(create("configmaps", "default", config_map("a")))
     api.run()
     assert watcher.wakeups == 0
+    watcher.watch.cancel()
+
+
+def test_a_selection_lives_as_long_as_its_watches(api) -> None:
+    first, second = Watcher(api, label_selector="l=x"), Watcher(api, label_selector="l=x")
+    selections = api.server.watch_cache._selections[api.server.registry.resource("configmaps")]
+    first.watch.cancel()
+    assert len(selections) == 1
+    second.watch.cancel()
+    assert not selections
+    third = Watcher(api, label_selector="l=x")
+    api(create("configmaps", "default", config_map("a", labels={"l": "x"})))
+    api.run()
+    assert [name for _, name, _ in third.seen()] == ["a"]
 
 
 def test_a_compacted_revision_is_gone(api) -> None:
@@ -195,6 +209,7 @@ def test_a_bookmark_says_how_far_the_watch_is(api) -> None:
         api.revision(),
         {"resourceVersion": str(api.revision())},
     )
+    assert (bookmark.obj["kind"], bookmark.obj["apiVersion"]) == ("ConfigMap", "v1")
 
 
 def test_bad_selections_are_refused(api) -> None:

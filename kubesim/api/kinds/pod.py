@@ -20,11 +20,14 @@ from kubesim.api.memo import IdentityMemo
 Object = dict[str, Any]
 
 
+_known_default: IdentityMemo[Object] = IdentityMemo(default_pod_spec)
+
+
 def _default(pod: Object) -> Object:
     spec = pod.get("spec")
     if spec is None:
         return pod
-    filled = default_pod_spec(spec)
+    filled = _known_default(spec)
     return pod if filled is spec else {**pod, "spec": filled}
 
 

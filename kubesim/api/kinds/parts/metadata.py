@@ -5,6 +5,7 @@ Upstream: apimachinery/pkg/api/validation/objectmeta.go. The order of checks is 
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from kubesim.api import field, names
@@ -12,6 +13,7 @@ from kubesim.api.errors import FieldError
 from kubesim.api.memo import IdentityMemo
 
 Object = dict[str, Any]
+_PREFIXES_MAX = 4096
 IMMUTABLE = "field is immutable"
 _STANDARD_FINALIZERS = frozenset(("orphan", "foregroundDeletion", "kubernetes"))
 _plain_name = re.compile(r"[a-z0-9][-a-z0-9]{0,61}[a-z0-9]\Z|[a-z0-9]\Z").match
@@ -41,10 +43,11 @@ def metadata_errors(obj: Object, *, namespaced: bool = True, check: names.Check 
     return wrong
 
 
-def _generate_name_errors(prefix: str, check: names.Check) -> list[FieldError]:
+@lru_cache(_PREFIXES_MAX)  # all Pods of a ReplicaSet have one
+def _generate_name_errors(prefix: str, check: names.Check) -> tuple[FieldError, ...]:
     """A prefix may end in a dash: upstream masks that one before the check."""
     masked = prefix[:-1] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
-    return [field.invalid("metadata.generateName", prefix, message) for message in check(masked)]
+    return tuple(field.invalid("metadata.generateName", prefix, message) for message in check(masked))
 
 
 def _namespace_errors(metadata: Object, namespaced: bool) -> list[FieldError]:
