@@ -35,12 +35,14 @@ class Burst:
     Each request may have its event for success and for failure: ``on_success(outcome)`` and ``on_failure(error)`` give intents.
     ``after(error)`` gives what is to be done when all answers are there, whether the burst failed (its first ApiError) or not
     (None). A failure ends the reconcile: only what the hooks give is still done, then the key is tried again, rate-limited.
+    Errors with a reason in ``expected`` are answers like others: they go to ``on_failure`` and fail nothing.
     """
 
     requests: Sequence[Request]
     on_success: Callable[[Object], Sequence["Intent"]] | None = None
     on_failure: Callable[[ApiError], Sequence["Intent"]] | None = None
     after: Callable[[ApiError | None], Sequence["Intent"]] | None = None
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,12 +90,11 @@ class GarbageCollector(ControllerBase):
                 return [Again(0)]
             return [Again()]  # the cache will show it: look again a little later
 
-        def failed(error: ApiError) -> Sequence[Intent]:
-            if error.reason == "NotFound":
-                self._remember(uid)
-            return ()
+        def missing(_: ApiError) -> Sequence[Intent]:
+            self._remember(uid)
+            return [Again(0)]
 
-        return Burst([request], found, failed)
+        return Burst([request], found, missing, expected=("NotFound",))
 
     def _remember(self, uid: str) -> None:
         self._absent[uid] = None

@@ -220,6 +220,10 @@ class _Job:
             self.step()
 
     def _failed(self, burst: Burst | None, error: ApiError) -> None:
+        if burst is not None and error.reason in burst.expected:
+            if burst.on_failure is not None:
+                self._take(burst.on_failure(error))
+            return
         if self.error is None:
             self.error = error
         if burst is None:

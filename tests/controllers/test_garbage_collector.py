@@ -100,7 +100,8 @@ def test_a_finalizer_on_a_pod_holds_a_foreground_deletion() -> None:
     world.delete(DEPLOYMENTS, "web", propagationPolicy="Foreground")
     world.run_until_quiet()
     assert counts(world) == (1, 1, 1)
-    assert [found["metadata"]["finalizers"] for found in (*world.all(DEPLOYMENTS), *world.all(REPLICA_SETS))] == [["foregroundDeletion"]] * 2
+    owners = [*world.all(DEPLOYMENTS), *world.all(REPLICA_SETS)]
+    assert [found["metadata"]["finalizers"] for found in owners] == [["foregroundDeletion"]] * 2
     world.merge("pods", name, {"metadata": {"finalizers": None}})
     world.run_until_quiet()
     assert counts(world) == (0, 0, 0)
