@@ -8,7 +8,7 @@ import pytest
 
 from tests.fidelity.api_replay_inprocess import SHARED, Replay
 
-FLOORS = {"crud": 0.75, "delete": 0.84, "list": 0.79, "patch": 0.9}
+FLOORS = {"crud": 0.82, "delete": 0.91, "list": 0.85, "patch": 0.91, "subresources": 0.69, "validation": 0.8}
 
 
 @pytest.mark.shared

@@ -1,11 +1,15 @@
-"""StorageObjectInUseProtection: a new PersistentVolume or claim gets the finalizer that keeps it while it is in use.
+"""StorageObjectInUseProtection: a new volume, claim or attributes class gets the finalizer that keeps it while it is in use.
 
 Upstream: plugin/pkg/admission/storage/storageobjectinuseprotection/admission.go.
 """
 
 from kubesim.apiserver.admission.contract import CREATE, Attributes, Object, Plugin, Policy
 
-FINALIZERS = {"persistentvolumeclaims": "kubernetes.io/pvc-protection", "persistentvolumes": "kubernetes.io/pv-protection"}
+FINALIZERS = {
+    "persistentvolumeclaims": "kubernetes.io/pvc-protection",
+    "persistentvolumes": "kubernetes.io/pv-protection",
+    "volumeattributesclasses.storage.k8s.io": "kubernetes.io/vac-protection",
+}
 
 
 def mutate(attributes: Attributes, policy: Policy) -> Object:
