@@ -4,7 +4,7 @@ import pytest
 
 from kubesim.apiserver.requests import Request, bind, create, delete, get, list_, patch, update
 from kubesim.kernel.time import SECOND
-from tests.apiserver.builders import changed, config_map, namespace, pod
+from tests.apiserver.builders import SPEC, changed, config_map, namespace, pod
 
 GONE = (404, 'configmaps "a" not found')
 
@@ -120,6 +120,9 @@ def test_propagation_is_a_finalizer(api, resource, options, finalizers) -> None:
     obj = {"apiVersion": "v1", "kind": kind.kind, "metadata": {"name": "a"}}
     if resource == "events":
         obj["involvedObject"] = {"namespace": "default"}
+    if resource == "replicationcontrollers":
+        labels = {"app": "a"}
+        obj["spec"] = {"selector": labels, "template": {"metadata": {"labels": labels}, "spec": SPEC}}
     api(create(resource, "default", obj))
     answer = api(delete(resource, "default", "a", **options))
     assert answer.get("metadata", {}).get("finalizers") == finalizers
