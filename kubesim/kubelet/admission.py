@@ -8,6 +8,7 @@ Upstream: pkg/kubelet/lifecycle/predicate.go, pkg/scheduler/scheduler.go (Admiss
 
 from typing import Any
 
+from kubesim.api.memo import IdentityMemo
 from kubesim.api.quantity import milli_value, value
 from kubesim.api.selectors import Selector, node_requirement
 from kubesim.apiserver.requests import Object
@@ -21,7 +22,7 @@ class NodeResources:
     """What a node has to give and what its admitted Pods use. CPU in millicores, the rest in units (bytes)."""
 
     __slots__ = (
-        "affinity_memo", "allocatable", "cpu", "cpu_used", "ephemeral", "ephemeral_used", "labels", "memory", "memory_used", "name",
+        "allocatable", "cpu", "cpu_used", "ephemeral", "ephemeral_used", "labels", "memory", "memory_used", "name",
         "no_execute", "pods", "pods_used", "ports", "scalars_used",
     )  # fmt: skip
 
@@ -44,7 +45,6 @@ class NodeResources:
         self.pods = self.allocatable.get("pods", 0)
         taints = (node.get("spec") or {}).get("taints") or ()
         self.no_execute = tuple(taint for taint in taints if taint.get("effect") == "NoExecute")
-        self.affinity_memo: dict[int, tuple[TemplateFacts, bool]] = {}
 
     def take(self, facts: TemplateFacts) -> None:
         """Count an admitted Pod. O(1) plus its host ports and extended resources."""
@@ -83,7 +83,7 @@ def admit(facts: TemplateFacts, spec: Object, node: NodeResources) -> Refusal | 
         refusal = _check_resources(facts, node)
         if refusal is not None:
             return refusal
-    if (facts.node_selector or facts.affinity is not None) and not _matches_affinity(facts, node):
+    if ("nodeSelector" in spec or "affinity" in spec) and not matches_node(spec, node.labels, node.name):
         return _predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
     if spec.get("nodeName") != node.name:
         return _predicate("NodeName", "node(s) didn't match the requested node name")
@@ -110,29 +110,30 @@ def _check_resources(facts: TemplateFacts, node: NodeResources) -> Refusal | Non
     return None
 
 
-def _matches_affinity(facts: TemplateFacts, node: NodeResources) -> bool:
-    """Answer from memory for a template asked about before: labels only change through ``update``, which forgets."""
-    known = node.affinity_memo.get(id(facts))
-    if known is None:
-        known = node.affinity_memo[id(facts)] = (facts, matches_node(facts.node_selector, facts.affinity, node.labels, node.name))
-    return known[1]
-
-
-def matches_node(selector: dict[str, str], affinity: Object | None, labels: dict[str, str], name: str) -> bool:
-    """Whether a node fits ``nodeSelector`` and the required node affinity (terms are alternatives, an empty term matches nothing)."""
-    if any(labels.get(key) != wanted for key, wanted in selector.items()):
-        return False
-    if affinity is None:
+def matches_node(spec: Object, labels: dict[str, str], name: str) -> bool:
+    """Whether a node fits a Pod's ``nodeSelector`` and required node affinity (terms are alternatives, an empty one matches nothing)."""
+    for key, wanted in (spec.get("nodeSelector") or {}).items():
+        if labels.get(key) != wanted:
+            return False
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if required is None:
         return True
-    return any(_matches_term(term, labels, name) for term in affinity.get("nodeSelectorTerms") or ())
+    return any(
+        selector.matches(labels) and all(_matches_field(field, name) for field in fields)
+        for selector, fields in _compiled(required.get("nodeSelectorTerms") or ())
+    )
 
 
-def _matches_term(term: Object, labels: dict[str, str], name: str) -> bool:
-    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
-    if not expressions and not fields:
-        return False
-    by_label = Selector(tuple(node_requirement(expression) for expression in expressions))
-    return by_label.matches(labels) and all(_matches_field(field, name) for field in fields)
+def _compile(terms: Any) -> list[tuple[Selector, Any]]:
+    return [
+        (Selector(tuple(node_requirement(each) for each in term.get("matchExpressions") or ())), term.get("matchFields") or ())
+        for term in terms
+        if term.get("matchExpressions") or term.get("matchFields")
+    ]
+
+
+_compiled: IdentityMemo[list[tuple[Selector, Any]]] = IdentityMemo(_compile)
 
 
 def _matches_field(field: Object, name: str) -> bool:

@@ -233,32 +233,9 @@ class TemplateFacts:
     """Everything about a template; ``memo`` keeps the status fragments that its Pods share."""
 
     __slots__ = (
-        "active_deadline_ns",
-        "affinity",
-        "all_indexes",
-        "containers",
-        "cpu",
-        "creating_status",
-        "empty_dirs",
-        "ephemeral",
-        "grace_ns",
-        "has_init",
-        "host_network",
-        "host_ports",
-        "init_creating_status",
-        "memo",
-        "memory",
-        "node_selector",
-        "qos",
-        "readiness_gates",
-        "requests",
-        "restart_policy",
-        "scalars",
-        "simple",
-        "spec",
-        "twin",
-        "unserved",
-        "volume_needs",
+        "active_deadline_ns", "all_indexes", "containers", "cpu", "creating_status", "empty_dirs", "ephemeral", "grace_ns",
+        "has_init", "host_network", "host_ports", "init_creating_status", "memo", "memory", "qos", "readiness_gates",
+        "requests", "restart_policy", "scalars", "simple", "spec", "twin", "unserved", "volume_needs",
     )  # fmt: skip
 
     def __init__(self, spec: Object) -> None:
@@ -277,10 +254,6 @@ class TemplateFacts:
         self.host_ports = _host_ports(spec)
         self.qos = qos_class(spec)
         self.host_network = bool(spec.get("hostNetwork"))
-        self.node_selector: Object = spec.get("nodeSelector") or {}
-        self.affinity: Object | None = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
-            "requiredDuringSchedulingIgnoredDuringExecution"
-        )
         grace = spec.get("terminationGracePeriodSeconds")
         self.grace_ns = (30 if grace is None else grace) * SECOND
         deadline = spec.get("activeDeadlineSeconds")
@@ -296,7 +269,10 @@ class TemplateFacts:
         self.memo: dict[Any, Any] = {}
 
     def matches(self, spec: Object) -> bool:
-        """Whether ``spec``, which has the same ``containers`` list, is of this template in everything the facts hold."""
+        """Whether ``spec``, which has the same ``containers`` list, is of this template in everything the facts hold.
+
+        Where a Pod may run is not among it: every Pod of a DaemonSet has its own affinity.
+        """
         twin = self.twin
         twin["nodeName"] = spec.get("nodeName")
         if twin == spec:
@@ -305,9 +281,7 @@ class TemplateFacts:
         return (
             spec.get("initContainers") is mine.get("initContainers")
             and spec.get("volumes") is mine.get("volumes")
-            and spec.get("affinity") is mine.get("affinity")
             and spec.get("restartPolicy") == mine.get("restartPolicy")
-            and spec.get("nodeSelector") == mine.get("nodeSelector")
             and spec.get("terminationGracePeriodSeconds") == mine.get("terminationGracePeriodSeconds")
             and spec.get("activeDeadlineSeconds") == mine.get("activeDeadlineSeconds")
             and spec.get("hostNetwork") == mine.get("hostNetwork")

@@ -49,6 +49,7 @@ def step(state: PodState, event: Event, now_ns: int) -> list[Call]:
 
 def _start(state: PodState, event: Event, now_ns: int, calls: list[Call]) -> None:
     state.started_ns = now_ns
+    state.started = format_time(now_ns)
     state.dirty = True
     facts = state.facts
     if facts.active_deadline_ns is not None:
@@ -68,6 +69,7 @@ def _start(state: PodState, event: Event, now_ns: int, calls: list[Call]) -> Non
 def _reject(state: PodState, event: Event, now_ns: int, calls: list[Call]) -> None:
     _, reason, message = event
     state.started_ns = now_ns
+    state.started = format_time(now_ns)
     state.phase, state.reason, state.message = FAILED, reason, f"Pod was rejected: {message}"
     state.done = state.closing = state.rejected = state.dirty = True
     calls.append((RECORD, "Warning", reason, message, None))
@@ -76,6 +78,8 @@ def _reject(state: PodState, event: Event, now_ns: int, calls: list[Call]) -> No
 def _update(state: PodState, event: Event, now_ns: int, calls: list[Call]) -> None:
     _, pod, facts = event
     metadata = pod["metadata"]
+    if not state.started:  # deleted before it was admitted
+        state.started = format_time(now_ns)
     if metadata.get("generation", 0) != state.generation:
         state.generation = metadata.get("generation", 0)
         state.dirty = state.dirty or not state.done

@@ -122,7 +122,7 @@ class PodState:
     __slots__ = (
         "close_ns", "closing", "conditions", "containers", "deadline_ns", "deleted", "dirty", "done", "facts", "final_phase", "generation",
         "gone", "initialized", "ip", "message", "metadata", "mounted", "phase", "reason", "rejected", "sandbox", "sandbox_due_ns",
-        "sandbox_failures", "started_ns", "syncing", "wake_ns",
+        "sandbox_failures", "started", "started_ns", "syncing", "wake_ns",
     )  # fmt: skip
 
     def __init__(self, pod: Object, facts: TemplateFacts) -> None:
@@ -135,6 +135,7 @@ class PodState:
         self.message = ""
         self.ip = ""
         self.started_ns = 0
+        self.started = ""  # the same, as the status says it
         self.containers = [Container(each) for each in facts.containers]
         self.conditions: list[Object] | None = None  # the kubelet's own, as last rendered
         self.initialized = not facts.has_init

@@ -51,7 +51,7 @@ def render(state: PodState, pod: Object, host: Host, now_ns: int) -> Object:
     if state.ip:
         status["podIP"] = state.ip
         status["podIPs"] = [{"ip": state.ip}]
-    status["startTime"] = format_time(state.started_ns)
+    status["startTime"] = state.started
     _add_containers(state, status)
     status["qosClass"] = state.facts.qos
     return status
@@ -60,7 +60,7 @@ def render(state: PodState, pod: Object, host: Host, now_ns: int) -> Object:
 def _rejected(state: PodState, pod: Object) -> Object:
     return {
         "observedGeneration": state.generation, "phase": state.phase, "conditions": (pod.get("status") or {}).get("conditions") or [],
-        "message": state.message, "reason": state.reason, "startTime": format_time(state.started_ns), "qosClass": state.facts.qos,
+        "message": state.message, "reason": state.reason, "startTime": state.started, "qosClass": state.facts.qos,
     }  # fmt: skip
 
 
