@@ -85,6 +85,7 @@ CONFIG_KEY_WRONG = _regex(
 )
 ENV_NAME_WRONG = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 PERCENT_WRONG = _regex("a valid percent string must be a numeric string followed by an ending '%'", _PERCENT, "1%", "93%")
+CIDR_WRONG = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 PORT_RANGE_WRONG = "must be between 1 and 65535, inclusive"
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
@@ -213,6 +214,15 @@ def is_ip(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+def check_cidr(text: str) -> list[str]:
+    """A network such as 10.0.0.0/24."""
+    try:
+        ipaddress.ip_interface(text)
+    except ValueError:
+        return [CIDR_WRONG]
+    return [] if "/" in text else [CIDR_WRONG]
 
 
 def check_percent(text: str) -> list[str]:

@@ -26,7 +26,7 @@ _ZONE = re.compile(r"[A-Za-z_+\-0-9/]+\Z")
 
 
 def _default_job_template(template: Object) -> Object:
-    return change(template, "spec", lambda spec: change(spec, "template", default_template))
+    return change(fill(template, {"metadata": {}}), "spec", lambda spec: change(spec, "template", default_template))
 
 
 def _default_spec(spec: Object) -> Object:

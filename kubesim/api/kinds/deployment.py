@@ -10,7 +10,7 @@ from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.counts import int_or_percent_errors, is_zero, not_above_all_errors
 from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors, metadata_update_errors, not_negative_errors
 from kubesim.api.kinds.parts.pod_spec import default_template
-from kubesim.api.kinds.parts.shape import change, changed_spec, empty_status, fill, get_in, keep_all_but_status, keep_status
+from kubesim.api.kinds.parts.shape import change, changed_spec, empty_status, fill, get_in, keep_all_but_status, keep_status, put, without
 from kubesim.api.kinds.parts.table import container_images, container_names, selector_text
 from kubesim.api.kinds.parts.workload import selector_errors, template_errors
 
@@ -33,6 +33,15 @@ def _default_spec(spec: Object) -> Object:
 
 def _default(deployment: Object) -> Object:
     return changed_spec(deployment, _default_spec)
+
+
+def _prepare_status(new: Object, old: Object) -> Object:
+    """A status write cannot change labels: a Deployment's are its own, not its controller's."""
+    kept = keep_all_but_status(new, old)
+    labels = old["metadata"].get("labels")
+    if new["metadata"].get("labels") is labels:
+        return kept
+    return {**kept, "metadata": put(without(new["metadata"], "labels"), "labels", labels) if labels else without(new["metadata"], "labels")}
 
 
 def _strategy_errors(strategy: Object) -> list[FieldError]:
@@ -126,7 +135,7 @@ KIND = Kind(
     default=_default,
     prepare_create=empty_status,
     prepare_update=keep_status,
-    prepare_status=keep_all_but_status,
+    prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,

@@ -84,8 +84,7 @@ def _validate(endpoint_slice: Object) -> Sequence[FieldError]:
 
 def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
     wrong = metadata_update_errors(new, old)
-    wrong += immutable_errors(new.get("addressType"), old.get("addressType"), "addressType")
-    return wrong + (_body_errors(new) if new.get("endpoints") is not old.get("endpoints") else [])
+    return wrong + immutable_errors(new.get("addressType"), old.get("addressType"), "addressType")
 
 
 def _ports_cell(endpoint_slice: Object, now_ns: int) -> str:

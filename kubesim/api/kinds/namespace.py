@@ -6,7 +6,7 @@ Upstream: pkg/registry/core/namespace/strategy.go, pkg/apis/core/v1/defaults.go.
 from collections.abc import Sequence
 from typing import Any
 
-from kubesim.api import names
+from kubesim.api import field, names
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.columns import AGE, NAME
@@ -43,6 +43,16 @@ def _validate(namespace: Object) -> Sequence[FieldError]:
     return metadata_errors(namespace, namespaced=False, check=names.check_dns_label)
 
 
+def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:
+    wrong, phase = metadata_update_errors(new, old), get_in(new, "status", "phase")
+    if new["metadata"].get("deletionTimestamp") is None:
+        if phase != "Active":
+            wrong.append(field.invalid("status.Phase", phase or "", "may only be 'Active' if `deletionTimestamp` is empty"))
+    elif phase != "Terminating":
+        wrong.append(field.invalid("status.Phase", phase or "", "may only be 'Terminating' if `deletionTimestamp` is not empty"))
+    return wrong
+
+
 def _phase(namespace: Object) -> str:
     return get_in(namespace, "status", "phase") or ""
 
@@ -62,8 +72,8 @@ KIND = Kind(
     prepare_status=keep_all_but_status,
     validate=_validate,
     validate_update=metadata_update_errors,
-    validate_status=metadata_update_errors,
+    validate_status=_validate_status,
     columns=(NAME, Column("Status", "string", lambda obj, now_ns: _phase(obj)), AGE),
-    selectable_fields={"status.phase": _phase, "name": lambda obj: obj["metadata"]["name"]},
+    selectable_fields={"status.phase": _phase},
     has_generation=False,
 )

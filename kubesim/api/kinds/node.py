@@ -9,6 +9,7 @@ from typing import Any
 from kubesim.api import conditions, field, names, quantity
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
+from kubesim.api.kinds.parts.checks import text_errors
 from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.containers import canonical_amounts
 from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
@@ -17,15 +18,39 @@ from kubesim.api.kinds.parts.table import NONE, UNKNOWN
 
 Object = dict[str, Any]
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_INFO = (
+    "machineID",
+    "systemUUID",
+    "bootID",
+    "kernelVersion",
+    "osImage",
+    "containerRuntimeVersion",
+    "kubeletVersion",
+    "kubeProxyVersion",
+    "operatingSystem",
+    "architecture",
+)
+_STATUS = {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": dict.fromkeys(_INFO, "")}
 _ROLE = "node-role.kubernetes.io/"
 
 
 def _default(node: Object) -> Object:
-    return change(fill(node, {"spec": {}, "status": {}}), "status", _default_status)
+    filled = change(fill(node, {"spec": {}, "status": {}}), "status", _default_status)
+    return change(filled, "spec", _default_spec)
+
+
+def _default_spec(spec: Object) -> Object:
+    """``podCIDR`` is the first of ``podCIDRs``: whichever is given sets the other."""
+    if spec.get("podCIDR") and not spec.get("podCIDRs"):
+        return {**spec, "podCIDRs": [spec["podCIDR"]]}
+    if spec.get("podCIDRs") and not spec.get("podCIDR"):
+        return {**spec, "podCIDR": spec["podCIDRs"][0]}
+    return spec
 
 
 def _default_status(status: Object) -> Object:
-    filled = change(change(status, "capacity", canonical_amounts), "allocatable", canonical_amounts)
+    filled = fill(status, _STATUS)
+    filled = change(change(filled, "capacity", canonical_amounts), "allocatable", canonical_amounts)
     if filled.get("capacity") and filled.get("allocatable") is None:
         filled = {**filled, "allocatable": filled["capacity"]}
     return filled
@@ -35,7 +60,9 @@ def _validate(node: Object) -> Sequence[FieldError]:
     wrong = metadata_errors(node, namespaced=False)
     spec = node.get("spec") or {}
     if taints := spec.get("taints"):
-        wrong += taint_errors(taints, "spec.taints")
+        wrong += taint_errors(taints, "metadata.taints")  # upstream's path
+    for index, cidr in enumerate(spec.get("podCIDRs") or ()):
+        wrong += text_errors(cidr, f"spec.podCIDRs[{index}]", names.check_cidr)
     return wrong + _status_errors(node)
 
 
@@ -53,7 +80,8 @@ def taint_errors(taints: Sequence[Object], path: str) -> list[FieldError]:
         elif effect not in EFFECTS:
             wrong.append(field.not_supported(f"{at}.effect", effect, EFFECTS))
         if effect and (key, effect) in seen:
-            duplicate = field.duplicate(at, taint)
+            shown = {"Key": key, "Value": value, "Effect": effect, "TimeAdded": taint.get("timeAdded")}
+            duplicate = field.duplicate(at, shown)
             wrong.append(duplicate._replace(message=f"{duplicate.message}: taints must be unique by key and effect pair"))
         seen.add((key, effect))
     return wrong
@@ -73,7 +101,8 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
     before, after = old.get("spec") or {}, new.get("spec") or {}
     if before is after:
         return wrong
-    if before.get("podCIDRs") and before.get("podCIDRs") != after.get("podCIDRs"):
+    changed = before.get("podCIDR") != after.get("podCIDR") or before.get("podCIDRs") != after.get("podCIDRs")
+    if before.get("podCIDRs") and changed:
         wrong.append(field.forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid'))
     if before.get("providerID") and before.get("providerID") != after.get("providerID"):
         wrong.append(field.forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid'))

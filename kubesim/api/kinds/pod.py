@@ -6,10 +6,11 @@ Upstream: pkg/registry/core/pod/strategy.go, ValidatePod and ValidatePodUpdate i
 from collections.abc import Sequence
 from typing import Any
 
-from kubesim.api import resources
+from kubesim.api import names, resources
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Kind
-from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
+from kubesim.api.kinds.parts.checks import text_errors
+from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors, metadata_update_errors
 from kubesim.api.kinds.parts.pod_columns import COLUMNS
 from kubesim.api.kinds.parts.pod_spec import default_pod_spec
 from kubesim.api.kinds.parts.pod_update import spec_update_errors
@@ -20,14 +21,19 @@ from kubesim.api.memo import IdentityMemo
 Object = dict[str, Any]
 
 
-_known_default: IdentityMemo[Object] = IdentityMemo(default_pod_spec)
+_GATED = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "SchedulingGated",
+    "message": "Scheduling is blocked due to non-empty scheduling gates",
+}
 
 
 def _default(pod: Object) -> Object:
     spec = pod.get("spec")
     if spec is None:
         return pod
-    filled = _known_default(spec)
+    filled = default_pod_spec(spec)
     return pod if filled is spec else {**pod, "spec": filled}
 
 
@@ -35,7 +41,34 @@ _known_qos: IdentityMemo[str] = IdentityMemo(resources.qos_class)
 
 
 def _prepare_create(pod: Object) -> Object:
-    return {**pod, "status": {"phase": "Pending", "qosClass": _known_qos(pod.get("spec") or {})}}
+    spec = pod.get("spec") or {}
+    status: Object = {"phase": "Pending", "qosClass": _known_qos(spec)}
+    if spec.get("schedulingGates"):
+        status = {"phase": "Pending", "conditions": [{**_GATED, "lastTransitionTime": pod["metadata"].get("creationTimestamp")}]} | status
+    return {**pod, "status": status}
+
+
+def _prepare_status(new: Object, old: Object) -> Object:
+    """Status and metadata of ``new``; the QoS class never changes by being left out, and one address is a list of one."""
+    kept = keep_all_but_status(new, old)
+    status = kept.get("status") or {}
+    before = old.get("status") or {}
+    if "qosClass" not in status and "qosClass" in before:
+        kept["status"] = status = {**status, "qosClass": before["qosClass"]}
+    if "podIPs" not in status and status.get("podIP"):
+        kept["status"] = {**status, "podIPs": [{"ip": status["podIP"]}]}
+    return kept
+
+
+def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:
+    wrong = metadata_update_errors(new, old)
+    after, before = new.get("status") or {}, old.get("status") or {}
+    if after.get("qosClass") != before.get("qosClass"):
+        wrong += immutable_errors(after.get("qosClass"), before.get("qosClass"), "status.qosClass")
+    if after.get("podIPs") is not before.get("podIPs"):
+        for index, address in enumerate(after.get("podIPs") or ()):
+            wrong += text_errors(address["ip"], f"status.podIPs[{index}]", names.check_ip)
+    return wrong
 
 
 def _spec_errors(spec: Object) -> tuple[FieldError, ...]:
@@ -79,10 +112,10 @@ KIND = Kind(
     default=_default,
     prepare_create=_prepare_create,
     prepare_update=keep_status,
-    prepare_status=keep_all_but_status,
+    prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
-    validate_status=metadata_update_errors,
+    validate_status=_validate_status,
     columns=COLUMNS,
     selectable_fields={
         "spec.nodeName": _field("spec", "nodeName"),

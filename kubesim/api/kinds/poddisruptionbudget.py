@@ -69,6 +69,7 @@ KIND = Kind(
     validate=_validate,
     validate_update=metadata_update_errors,
     validate_status=_validate_status,
+    allow_unconditional_update=False,
     columns=(
         NAME,
         Column("Min Available", "string", _amount("minAvailable")),

@@ -47,10 +47,6 @@ def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:
     return [*metadata_update_errors(new, old), *replica_status_errors(new.get("status") or {})]
 
 
-def _status(name: str) -> Any:
-    return lambda replica_set: str(get_in(replica_set, "status", name) or 0)
-
-
 def _count(*path: str) -> Any:
     return lambda replica_set, now_ns: get_in(replica_set, *path) or 0
 
@@ -81,5 +77,4 @@ KIND = Kind(
         Column("Images", "string", container_images, 1),
         Column("Selector", "string", lambda replica_set, now_ns: selector_text(replica_set["spec"].get("selector")), 1),
     ),
-    selectable_fields={"status.replicas": _status("replicas")},
 )

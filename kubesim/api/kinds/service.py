@@ -10,7 +10,7 @@ from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.metadata import metadata_update_errors
-from kubesim.api.kinds.parts.service_validation import service_errors, service_update_errors
+from kubesim.api.kinds.parts.service_validation import service_errors, service_status_errors, service_update_errors
 from kubesim.api.kinds.parts.shape import change, changed_spec, each, fill, get_in, keep_all_but_status, keep_status, without
 from kubesim.api.kinds.parts.table import NONE, labels_text
 
@@ -80,6 +80,10 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
     return [*metadata_update_errors(new, old), *service_update_errors(new["spec"], old["spec"])]
 
 
+def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:
+    return [*metadata_update_errors(new, old), *service_status_errors(new)]
+
+
 KIND = Kind(
     group="",
     version="v1",
@@ -95,7 +99,7 @@ KIND = Kind(
     prepare_status=keep_all_but_status,
     validate=_validate,
     validate_update=_validate_update,
-    validate_status=metadata_update_errors,
+    validate_status=_validate_status,
     columns=(
         NAME,
         Column("Type", "string", lambda service, now_ns: service["spec"].get("type", "")),

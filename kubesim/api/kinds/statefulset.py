@@ -65,6 +65,11 @@ def _prepare_create(stateful_set: Object) -> Object:
     return {**stateful_set, "status": {"replicas": 0, "availableReplicas": 0}}
 
 
+def _prepare_status(new: Object, old: Object) -> Object:
+    kept = keep_all_but_status(new, old)
+    return change(kept, "status", lambda status: fill(status, {"replicas": 0, "availableReplicas": 0}))
+
+
 def _strategy_errors(strategy: Object, path: str) -> list[FieldError]:
     rolling, type_ = strategy.get("rollingUpdate"), strategy.get("type")
     if type_ == ON_DELETE:
@@ -137,7 +142,7 @@ KIND = Kind(
     default=_default,
     prepare_create=_prepare_create,
     prepare_update=keep_status,
-    prepare_status=keep_all_but_status,
+    prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,

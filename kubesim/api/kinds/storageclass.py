@@ -9,7 +9,7 @@ from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.cells import at
 from kubesim.api.kinds.parts.checks import choice_errors
 from kubesim.api.kinds.parts.columns import AGE, NAME
-from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
+from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors, metadata_update_errors
 from kubesim.api.kinds.parts.shape import fill
 
 Object = dict[str, Any]
@@ -33,9 +33,10 @@ def _validate(storage: Object) -> Sequence[FieldError]:
 
 def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
     wrong = metadata_update_errors(new, old)
-    for name in ("parameters", "provisioner", "reclaimPolicy"):
+    for name in ("parameters", "reclaimPolicy"):
         if (new.get(name) or None) != (old.get(name) or None):
             wrong.append(field.forbidden(name, _FORBIDDEN.format(name)))
+    wrong += immutable_errors(new.get("provisioner"), old.get("provisioner"), "provisioner")
     if new.get("volumeBindingMode") != old.get("volumeBindingMode"):
         wrong.append(field.invalid("volumeBindingMode", new.get("volumeBindingMode"), "field is immutable"))
     return wrong

@@ -5,6 +5,7 @@ template, and a bound Pod still shares its containers and volumes with them; bot
 by identity, so that a default of something known is a few dictionary look-ups.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from kubesim.api.kinds.parts.containers import (
@@ -79,24 +80,28 @@ def _with_host_port(port: Object) -> Object:
     return port if port.get("hostPort") else {**port, "hostPort": port["containerPort"]}
 
 
-_template_specs: IdentityMemo[Object] = IdentityMemo(_default_template)
-_pod_specs: IdentityMemo[Object] = IdentityMemo(_default_pod)
+class _Defaults:
+    """A default remembered by identity; its results are their own defaults. A hit is one look-up."""
+
+    __slots__ = ("_function", "_memo")
+
+    def __init__(self, function: Callable[[Object], Object]) -> None:
+        self._function = function
+        self._memo: IdentityMemo[Object] = IdentityMemo(self._computed)
+
+    def _computed(self, spec: Object) -> Object:
+        result = self._function(spec)
+        if result is not spec:
+            self._memo.remember(result, result)
+        return result
+
+    @property
+    def call(self) -> Callable[[Object], Object]:
+        return self._memo
 
 
-def default_template_spec(spec: Object) -> Object:
-    """The spec of a Pod template with its defaults; remembered by identity, and its own default afterwards."""
-    result = _template_specs(spec)
-    if result is not spec:
-        _template_specs.remember(result, result)
-    return result
-
-
-def default_pod_spec(spec: Object) -> Object:
-    """The spec of a Pod with its defaults; remembered by identity, and its own default afterwards."""
-    result = _pod_specs(spec)
-    if result is not spec:
-        _pod_specs.remember(result, result)
-    return result
+default_template_spec = _Defaults(_default_template).call  # the spec of a Pod template with its defaults
+default_pod_spec = _Defaults(_default_pod).call  # the spec of a Pod with its defaults
 
 
 def default_template(template: Object) -> Object:

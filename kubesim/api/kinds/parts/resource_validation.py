@@ -114,3 +114,11 @@ def _claim_errors(resources: Object, path: str, claim_names: frozenset[str]) -> 
             known = "which is empty" if not claim_names else f"[{', '.join(sorted(claim_names))}]"
             wrong.append(error._replace(message=f"{error.message}: must be one of the names in pod.spec.resourceClaims {known}"))
     return wrong
+
+
+def is_quota_resource(name: str) -> bool:
+    """A bare name that a ResourceQuota may bound."""
+    if name.startswith("count/"):
+        return True
+    bare = name.partition(".")[2] if name.startswith(("requests.", "limits.")) else name
+    return name in _COUNTED or name in _STANDARD or bare.startswith("hugepages-")

@@ -5,7 +5,7 @@ from typing import Any
 
 from kubesim.api import field, names
 from kubesim.api.errors import FieldError
-from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors
+from kubesim.api.kinds.parts.metadata import metadata_errors
 from kubesim.api.kinds.parts.shape import get_in
 
 Object = dict[str, Any]
@@ -14,6 +14,7 @@ _EXTERNAL = ("NodePort", "LoadBalancer")
 _POLICIES = ("Cluster", "Local")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
+_FIXED = "may not change once set"
 AFFINITY_SECONDS_MAX = 86400
 
 
@@ -158,7 +159,19 @@ def _policy_errors(spec: Object) -> list[FieldError]:
 
 
 def service_update_errors(new: Object, old: Object) -> Sequence[FieldError]:
-    """The primary cluster address never changes while the Service keeps needing one."""
-    if "ExternalName" in (new.get("type"), old.get("type")) or not old.get("clusterIP"):
+    """The primary cluster address and the class of a load balancer never change while the Service keeps needing one."""
+    wrong: list[FieldError] = []
+    addresses, before = new.get("clusterIPs") or [], old.get("clusterIPs") or []
+    if "ExternalName" not in (new.get("type"), old.get("type")) and before and addresses and addresses[0] != before[0]:
+        wrong.append(field.invalid("spec.clusterIPs[0]", addresses, _FIXED))
+    if new.get("type") == old.get("type") == "LoadBalancer" and new.get("loadBalancerClass") != old.get("loadBalancerClass"):
+        wrong.append(field.invalid("spec.loadBalancerClass", new.get("loadBalancerClass"), _FIXED))
+    return wrong
+
+
+def service_status_errors(service: Object) -> list[FieldError]:
+    """Addresses of a load balancer belong to a Service that has one."""
+    ingress = get_in(service, "status", "loadBalancer", "ingress")
+    if not ingress or get_in(service, "spec", "type") == "LoadBalancer":
         return []
-    return immutable_errors(new.get("clusterIPs"), old.get("clusterIPs"), "spec.clusterIPs") if old.get("clusterIPs") else []
+    return [field.forbidden("status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'")]
