@@ -34,6 +34,8 @@ _is_label_value = re.compile(_LABEL_VALUE + r"\Z").match
 _is_config_key = re.compile(_CONFIG_KEY + r"\Z").match
 _is_port_charset = re.compile(r"[-a-z0-9]+\Z").match
 _is_percent = re.compile(_PERCENT + r"\Z").match
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_is_ipv4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z", re.ASCII).match
 _has_letter = re.compile("[a-z]").search
 _is_relaxed_env_name = re.compile(r"[ -<>-~]+\Z").match
 
@@ -208,7 +210,9 @@ def check_ip(text: str) -> list[str]:
 
 
 def is_ip(text: str) -> bool:
-    """Whether the text is an address as upstream parses it (no zone)."""
+    """Whether the text is an address as upstream parses it (no zone). Plain IPv4 costs one regular expression."""
+    if _is_ipv4(text):
+        return True
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -31,7 +31,9 @@ def metadata_errors(obj: Object, *, namespaced: bool = True, check: names.Check 
         wrong.append(field.required("metadata.name", "name or generateName is required"))
     elif not _plain_name(name) or check is not names.check_dns_subdomain:
         wrong += [field.invalid("metadata.name", name, message) for message in check(name)]
-    wrong += _namespace_errors(metadata, namespaced)
+    namespace = metadata.get("namespace")
+    if not namespaced or not namespace or not _plain_name(namespace):
+        wrong += _namespace_errors(metadata, namespaced)
     if labels := metadata.get("labels"):
         wrong += _known_label_errors(labels)
     if annotations := metadata.get("annotations"):
