@@ -7,7 +7,7 @@ between does nothing at all, so an idle cluster is idle.
 
 from typing import Any
 
-from kubesim.kernel.loop import PRIORITY_LATE, Kernel
+from kubesim.kernel.loop import PRIORITY_STANDING, Kernel
 from kubesim.kernel.time import MINUTE
 
 INTERVAL_NS = 5 * MINUTE
@@ -29,7 +29,7 @@ class Compactor:
         """Note that there was a write; O(1)."""
         if not self._is_armed:
             self._is_armed = True
-            self._kernel.after(self.interval_ns, self._round, priority=PRIORITY_LATE)
+            self._kernel.after(self.interval_ns, self._round, priority=PRIORITY_STANDING)
 
     def _round(self) -> None:
         store = self._etcd.store
@@ -39,4 +39,4 @@ class Compactor:
         self._previous_revision = head
         self._is_armed = head > store.compact_revision
         if self._is_armed:
-            self._kernel.after(self.interval_ns, self._round, priority=PRIORITY_LATE)
+            self._kernel.after(self.interval_ns, self._round, priority=PRIORITY_STANDING)
