@@ -366,3 +366,21 @@ def test_eviction_fails_the_pod() -> None:
     world.run(5)
     status = world.status()
     assert (status["phase"], status["reason"], status["message"]) == ("Failed", "Evicted", "The node was low on resource: memory.")
+
+
+@pytest.mark.parametrize(
+    ("image", "annotations"),
+    [
+        ("app", {}),
+        ("broken", {}),
+        ("app", {"kubesim.dev/exit-code": "1", "kubesim.dev/run-for": "1s"}),
+        ("app", {"kubesim.dev/ready-after": "never"}),
+    ],
+    ids=["running", "image", "crash-loop", "unready"],
+)
+def test_nobody_waits_for_a_pod_for_ever(image: str, annotations: dict[str, str]) -> None:
+    """A Pod that runs, or that has arrived at its longest back-off, leaves the kernel quiet: the cluster has converged."""
+    world = World(images=IMAGES)
+    probe = {"httpGet": {"path": "/", "port": 80}}
+    world.place(pod(annotations=annotations, containers=[container(image=f"registry.example/{image}:1", readinessProbe=probe)]))
+    assert world.converge()

@@ -94,8 +94,10 @@ class World:
     def run(self, seconds: float) -> None:
         virtual.run(self.kernel, until_ns=self.kernel.now_ns + int(seconds * SECOND))
 
-    def run_until_quiet(self) -> None:
-        virtual.run(self.kernel)
+    def converge(self, seconds_max: float = 1000) -> bool:
+        """Run until only standing events are left; returns whether that came within ``seconds_max``."""
+        until_ns = self.kernel.now_ns + int(seconds_max * SECOND)
+        return virtual.run(self.kernel, until_ns=until_ns, until_quiet=True) == virtual.QUIET
 
     def status(self, name: str = "web") -> Object:
         status: Object = self.get(name)["status"]
