@@ -1,0 +1,215 @@
+"""What a scheduler plugin is: any of upstream's extension points, vectorised over the node table, each with a scalar twin.
+
+A plugin is a file ``plugins/<name>.py`` that exports a ``Plugin`` subclass as ``PLUGIN``. It is made once per profile and once per
+node table; it keeps nothing about a Pod: what it derives from a Pod it returns from ``pre_filter`` or ``pre_score`` and gets back.
+Pods of equal ``signature`` share those states, and with them masks and scores (cycle.py).
+
+Dimension key: N rows of the node table, ``rows`` an int64 array of row numbers (None: every row up to ``table.row_count``), K its
+length. A filter answers a reason code per row, int64 (K,), 0 = fits; a score int64 (K,) in upstream's integer arithmetic.
+Every vectorised method has its twin for one row beside it (``filter_row``, ``score_row``): the oracle of the tests.
+
+Upstream: pkg/scheduler/framework/interface.go and the guide's sections 1 and 2.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from kubesim._core.placement import Kernel
+
+if TYPE_CHECKING:
+    from kubesim.scheduler.node_table import NodeTable
+    from kubesim.scheduler.pod_facts import PodInfo
+
+SCORE_MAX = 100
+UNSCHEDULABLE = "Unschedulable"
+UNRESOLVABLE = "UnschedulableAndUnresolvable"
+
+
+class Scope(Enum):
+    """What an answer about a row depends on, beside the Pod: how much is asked again after a change."""
+
+    NODE = "node"  # the row's own Node object only
+    ROW = "row"  # the row's Node and the Pods on it
+    CLUSTER = "cluster"  # anything: asked again for every row when ``version`` moves
+
+
+class Normalization(Enum):
+    """How the scores of the feasible rows become 0..100."""
+
+    NONE = "none"  # they are already
+    BY_MAX = "by-max"  # 100 * s / max, all 0 when max is 0
+    REVERSED = "reversed"  # 100 - 100 * s / max, all 100 when max is 0
+    CUSTOM = "custom"  # the plugin's own ``normalize``
+
+
+class Rejection(NamedTuple):
+    """Why a row, or a Pod, is rejected: upstream's status without its plugin."""
+
+    code: str  # UNSCHEDULABLE or UNRESOLVABLE
+    reasons: tuple[str, ...]
+
+    @property
+    def is_resolvable(self) -> bool:
+        """Whether removing Pods could help."""
+        return self.code == UNSCHEDULABLE
+
+
+class Skip:
+    """A plugin's answer that it has nothing to say about this Pod."""
+
+    def __repr__(self) -> str:
+        return "SKIP"
+
+
+SKIP = Skip()
+UNSIGNABLE = object()  # a signature part of a Pod that must not share anything with others
+
+
+class Prepared(NamedTuple):
+    """A passed PreFilter: the plugin's own state, and the names of the only nodes that can do (None: any)."""
+
+    state: Any
+    node_names: frozenset[str] | None = None
+
+
+class ClusterEvent(NamedTuple):
+    """Something that happened to an object and may make a Pod schedulable."""
+
+    resource: str
+    action: str
+
+
+NODE_ADD = ClusterEvent("Node", "Add")
+NODE_ALLOCATABLE = ClusterEvent("Node", "UpdateNodeAllocatable")
+NODE_LABEL = ClusterEvent("Node", "UpdateNodeLabel")
+NODE_TAINT = ClusterEvent("Node", "UpdateNodeTaint")  # spec.unschedulable is upstream's taint too
+NODE_CONDITION = ClusterEvent("Node", "UpdateNodeCondition")
+ASSIGNED_POD_ADD = ClusterEvent("AssignedPod", "Add")
+ASSIGNED_POD_LABEL = ClusterEvent("AssignedPod", "UpdatePodLabel")
+ASSIGNED_POD_SCALE_DOWN = ClusterEvent("AssignedPod", "UpdatePodScaleDown")
+ASSIGNED_POD_DELETE = ClusterEvent("AssignedPod", "Delete")
+POD_LABEL = ClusterEvent("Pod", "UpdatePodLabel")  # of the waiting Pod itself, like those below
+POD_SCALE_DOWN = ClusterEvent("Pod", "UpdatePodScaleDown")
+POD_GATES_ELIMINATED = ClusterEvent("Pod", "UpdatePodSchedulingGatesEliminated")
+POD_TOLERATION = ClusterEvent("Pod", "UpdatePodToleration")
+
+Object = dict[str, Any]
+# (waiting Pod, object before, object after) -> whether the Pod may be schedulable now; before or after is None for add, delete
+Hint = Callable[["PodInfo", Any, Any], bool]
+
+
+def always(_pod: "PodInfo", _old: Any, _new: Any) -> bool:
+    """The hint of an event that may always help."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What a plugin may look at beside the Pod."""
+
+    table: "NodeTable"
+
+
+class Plugin:
+    """A plugin that says nothing; subclasses override the extension points that they have.
+
+    ``extends`` names them (upstream's: "preEnqueue", "preFilter", "filter", "postFilter", "preScore", "score", "reserve",
+    "permit", "preBind"); what is not named there is never called.
+    """
+
+    name: ClassVar[str] = ""
+    extends: ClassVar[frozenset[str]] = frozenset()
+    filter_scope: ClassVar[Scope] = Scope.NODE
+    score_scope: ClassVar[Scope] = Scope.NODE
+    normalization: ClassVar[Normalization] = Normalization.NONE
+
+    def __init__(self, arguments: Mapping[str, Any], handle: Handle) -> None:
+        self.arguments = arguments
+        self.table = handle.table
+
+    def signature(self, pod: "PodInfo") -> Hashable:
+        """What of the Pod this plugin looks at; UNSIGNABLE when it must be asked for each Pod anew."""
+        return None
+
+    def version(self, state: Any) -> Hashable:
+        """A token that moves whenever a CLUSTER-scoped answer, or a PreFilter's, may have changed."""
+        return None
+
+    def pre_enqueue(self, pod: "PodInfo") -> str | None:
+        """The message of a Pod that must not enter the queue yet, or None."""
+        return None
+
+    def pre_filter(self, pod: "PodInfo") -> Prepared | Rejection | Skip:
+        """Look at the Pod once; SKIP leaves this plugin's filter out."""
+        return Prepared(None)
+
+    def filter(self, state: Any, rows: Any) -> Any:
+        """Reason codes (K,), 0 = fits."""
+        raise NotImplementedError(f"{self.name}: filter")
+
+    def filter_row(self, state: Any, row: int) -> int:
+        """The same for one row, in plain Python."""
+        raise NotImplementedError(f"{self.name}: filter_row")
+
+    def filter_kernel(self, state: Any) -> Kernel | None:
+        """A compiled filter of one row (ROW scope only), or None."""
+        return None
+
+    def rejection(self, state: Any, code: int) -> Rejection:
+        """What a code means."""
+        raise NotImplementedError(f"{self.name}: rejection")
+
+    def pre_score(self, pod: "PodInfo", feasible_rows: Any) -> Any:
+        """The state of a score, or SKIP. Only a CLUSTER-scoped score may look at the feasible rows."""
+        return None
+
+    def score(self, state: Any, rows: Any) -> Any:
+        """Raw scores int64 (K,)."""
+        raise NotImplementedError(f"{self.name}: score")
+
+    def score_row(self, state: Any, row: int) -> int:
+        """The same for one row, in plain Python."""
+        raise NotImplementedError(f"{self.name}: score_row")
+
+    def score_kernel(self, state: Any) -> Kernel | None:
+        """A compiled score of one row (ROW scope without normalization only), or None."""
+        return None
+
+    def normalize(self, state: Any, scores: Any) -> Any:
+        """Scores 0..100 of the raw scores of the feasible rows (CUSTOM only)."""
+        raise NotImplementedError(f"{self.name}: normalize")
+
+    def post_filter(self, pod: "PodInfo", diagnosis: Any) -> "PostFilterResult":
+        """What to do, or say, about a Pod that fits nowhere."""
+        raise NotImplementedError(f"{self.name}: post_filter")
+
+    def reserve(self, pod: "PodInfo", row: int) -> Rejection | None:
+        """Take what the Pod needs beside resources; a rejection undoes the placement."""
+        return None
+
+    def unreserve(self, pod: "PodInfo", row: int) -> None:
+        """Give it back; must do for a Pod that was never reserved."""
+
+    def permit(self, pod: "PodInfo", row: int) -> Rejection | None:
+        """Say no at the last moment."""
+        return None
+
+    def pre_bind(self, pod: "PodInfo", row: int) -> Sequence[Any]:
+        """Requests to be answered before the Pod is bound."""
+        return ()
+
+    def events(self) -> Mapping[ClusterEvent, Hint]:
+        """The events that may make a Pod schedulable that this plugin rejected, each with its hint."""
+        return {}
+
+
+class PostFilterResult(NamedTuple):
+    """A PostFilter's outcome: its words, and the node that was cleared for the Pod ("" = none)."""
+
+    message: str
+    node_name: str = ""
+
+
+NO_ROWS: Sequence[int] = ()

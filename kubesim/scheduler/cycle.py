@@ -1,0 +1,334 @@
+"""One scheduling cycle, shared by all Pods of a signature: which nodes can take the Pod, how good is each, who is best.
+
+A ``SignatureState`` keeps the answers of every plugin for every row. After a placement only the changed rows are asked again (the
+node table's logs say which); then the choice is a look at a ``Ranking``. In full:
+
+1. PreFilter once, when the state is built.            2. NODE filters close rows; they are asked again when a node changes.
+3. ROW filters and scores with kernels run in a Chain, one row at a time. Those without are asked about the changed rows.
+4. CLUSTER answers are asked again, for every row, when their version moves.
+5. Normalized scores depend on the feasible rows: by-max ones are made again only when the maximum among these moves.
+
+Exactness comes first: ``check()`` compares everything with a state built anew.
+
+Dimension key: N rows (``row_count`` used; arrays have ``capacity``). Upstream: pkg/scheduler/schedule_one.go.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kubesim._core.placement import Chain, Kernel
+from kubesim._core.ranking import Ranking
+from kubesim.scheduler.contract import SCORE_MAX, UNRESOLVABLE, Normalization, Plugin, Prepared, Rejection, Scope, Skip
+from kubesim.scheduler.diagnosis import Diagnosis
+from kubesim.scheduler.framework import Framework
+from kubesim.scheduler.pod_facts import PodInfo
+
+CHANGED_ROWS_SHARE = 8  # more changed nodes than one in this many: build anew
+
+
+class Scored:
+    """One plugin's scores without a kernel: raw, and weighted after normalization. int64 (N,)."""
+
+    __slots__ = ("final_N", "max_count", "plugin", "raw_N", "raw_max", "state", "weight")
+
+    def __init__(self, plugin: Plugin, state: Any, weight: int, capacity: int) -> None:
+        self.plugin = plugin
+        self.state = state
+        self.weight = weight
+        self.raw_N = np.zeros(capacity, np.int64)
+        self.final_N = np.zeros(capacity, np.int64)
+        self.raw_max = 0  # among the feasible rows
+        self.max_count = 0  # how many feasible rows have it
+
+    @property
+    def depends_on_feasible(self) -> bool:
+        """Whether other rows' feasibility can change a row's score. All raw scores zero: they are all 0, or all 100, anyway."""
+        kind = self.plugin.normalization
+        return kind is Normalization.CUSTOM or (kind is not Normalization.NONE and bool(self.raw_N.any()))
+
+    def normalize(self, feasible_N: Any) -> None:
+        """Make ``final_N`` of ``raw_N``; O(N)."""
+        kind = self.plugin.normalization
+        if kind is Normalization.CUSTOM:
+            self.final_N[:] = 0
+            self.final_N[: len(feasible_N)][feasible_N] = self.weight * self.plugin.normalize(
+                self.state, self.raw_N[: len(feasible_N)][feasible_N]
+            )
+            return
+        if kind is Normalization.NONE:
+            self.final_N = self.raw_N * self.weight
+            return
+        feasible = self.raw_N[: len(feasible_N)][feasible_N]
+        self.raw_max = int(feasible.max()) if len(feasible) else 0
+        self.max_count = int((feasible == self.raw_max).sum())
+        self.final_N = normalized(self.raw_N, self.raw_max, kind) * self.weight
+
+    def flip(self, row: int, is_feasible: bool) -> bool:
+        """A row became feasible or ceased to be; whether the scores must be normalized again."""
+        raw = int(self.raw_N[row])
+        if self.plugin.normalization is Normalization.CUSTOM or (is_feasible and raw > self.raw_max):
+            return True
+        if raw == self.raw_max:
+            self.max_count += 1 if is_feasible else -1
+        return self.max_count == 0
+
+
+def normalized(raw_N: Any, raw_max: int, kind: Normalization) -> Any:
+    """Upstream's DefaultNormalizeScore: 100 * s / max, reversed 100 - that; with max 0 all 0, reversed all 100."""
+    scaled = SCORE_MAX * raw_N // raw_max if raw_max else np.zeros_like(raw_N)
+    return SCORE_MAX - scaled if kind is Normalization.REVERSED else scaled
+
+
+class SignatureState:
+    """Masks, scores and ranking of one signature. ``pod`` is any Pod that has it."""
+
+    def __init__(self, framework: Framework, pod: PodInfo) -> None:
+        self.framework = framework
+        self.table = framework.table
+        self.pod = PodInfo(pod.obj, pod.facts)  # its own: an assumption writes into the caller's
+        self.is_evicted = False  # set by the owner of the states
+        self.is_used = True
+        self._diagnosis: tuple[tuple[int, int], Diagnosis] | None = None
+        self._build()
+
+    # ---- building ------------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        table = self.table
+        self._layout = table.layout
+        self._node_position = table.node_log.end
+        self._pod_position = table.pod_log.end
+        self.filters: list[tuple[Plugin, Any]] = []
+        self.pre_filter: tuple[str, Rejection] | None = None
+        self.node_names: frozenset[str] | None = None
+        self.names_plugins: tuple[str, ...] = ()
+        self._versions: list[tuple[Plugin, Any, Any]] = []
+        self._pre_filter()
+        self._row_filters = [
+            (plugin, state)
+            for plugin, state in self.filters
+            if plugin.filter_scope is Scope.ROW and plugin.filter_kernel(state) is None
+        ]
+        self._shape_open_N = np.zeros(table.capacity, bool)  # what NODE and CLUSTER filters leave open
+        self._open_N = np.zeros(table.capacity, np.uint8)
+        self._base_N = np.zeros(table.capacity, np.int64)
+        self.ranking = Ranking(table.capacity)
+        self.scored: list[Scored] = []
+        self.kernels: list[tuple[Plugin, Any, Kernel, int]] = []
+        filters = self._filter_kernels()
+        self._chain = Chain(self.ranking, filters, [], [], self._open_N, self._base_N)
+        self._ask_filters(None)
+        self._chain.refresh_all()
+        self._pre_score()
+        scorers = [kernel for _, _, kernel, _ in self.kernels]
+        self._chain = Chain(self.ranking, filters, scorers, [weight for *_, weight in self.kernels], self._open_N, self._base_N)
+        self._ask_scores(None)
+        self._normalize()
+        self._chain.refresh_all()
+
+    def _pre_filter(self) -> None:
+        """Run PreFilter: an Unresolvable rejection stops at once, another one does not stop the others and the last is kept."""
+        states: dict[str, Any] = {}
+        for plugin in self.framework.pre_filter:
+            outcome = plugin.pre_filter(self.pod)
+            if plugin.filter_scope is Scope.CLUSTER:
+                self._watch(plugin, outcome.state if isinstance(outcome, Prepared) else None)
+            if isinstance(outcome, Skip):
+                states[plugin.name] = outcome
+            elif isinstance(outcome, Rejection):
+                self.pre_filter = (plugin.name, outcome)
+                if outcome.code == UNRESOLVABLE:
+                    break
+            else:
+                states[plugin.name] = outcome.state
+                self._restrict(plugin.name, outcome.node_names)
+        if self.pre_filter is None:
+            for plugin in self.framework.filter:
+                state = states.get(plugin.name)
+                if not isinstance(state, Skip):
+                    self.filters.append((plugin, state))
+
+    def _restrict(self, plugin: str, names: frozenset[str] | None) -> None:
+        if names is not None:
+            self.node_names = names if self.node_names is None else self.node_names & names
+            self.names_plugins = (*self.names_plugins, plugin)
+
+    def _watch(self, plugin: Plugin, state: Any) -> None:
+        self._versions.append((plugin, state, plugin.version(state)))
+
+    def _filter_kernels(self) -> list[Kernel]:
+        kernels = (plugin.filter_kernel(state) for plugin, state in self.filters if plugin.filter_scope is Scope.ROW)
+        return [kernel for kernel in kernels if kernel is not None]
+
+    def _pre_score(self) -> None:
+        feasible = np.flatnonzero(self._feasible_N())
+        for plugin in self.framework.score:
+            state = plugin.pre_score(self.pod, feasible)
+            if isinstance(state, Skip):
+                continue
+            weight = self.framework.weights[plugin.name]
+            kernel = plugin.score_kernel(state) if plugin.score_scope is Scope.ROW else None
+            if kernel is not None:
+                self.kernels.append((plugin, state, kernel, weight))
+                continue
+            self.scored.append(Scored(plugin, state, weight, self.table.capacity))
+            if plugin.score_scope is Scope.CLUSTER:
+                self._watch(plugin, state)
+        self._row_scored = [scored for scored in self.scored if scored.plugin.score_scope is Scope.ROW]
+
+    # ---- asking --------------------------------------------------------------------------------------------------------------
+
+    def allowed_N(self) -> Any:
+        """The rows that PreFilter left: bool (row_count,)."""
+        if self.node_names is None:
+            return np.ones(self.table.row_count, bool)
+        allowed_N = np.zeros(self.table.row_count, bool)
+        allowed_N[[row for row in map(self.table.find, sorted(self.node_names)) if row >= 0]] = True
+        return allowed_N
+
+    def _ask_filters(self, rows: Any) -> None:
+        """Ask the filters without kernels about rows (None: all)."""
+        table = self.table
+        count = table.row_count
+        index = table.index(rows)
+        open_K = table.alive_N[index].astype(bool) & self.allowed_N()[index] if self.pre_filter is None else np.zeros(len(index), bool)
+        for plugin, state in self.filters:
+            if plugin.filter_scope is not Scope.ROW:
+                open_K &= plugin.filter(state, rows) == 0
+        self._shape_open_N[index] = open_K
+        for plugin, state in self._row_filters:
+            open_K &= plugin.filter(state, rows) == 0
+        self._open_N[index] = open_K
+        self._open_N[count:] = 0
+
+    def _ask_scores(self, rows: Any) -> None:
+        index = self.table.index(rows)
+        for scored in self.scored:
+            scored.raw_N[index] = scored.plugin.score(scored.state, rows)
+
+    def _feasible_N(self) -> Any:
+        totals_N = np.empty(self.table.row_count, np.int64)
+        self.ranking.read(totals_N)
+        return totals_N >= 0
+
+    def _normalize(self) -> None:
+        """Normalize over the feasible rows and sum up the base."""
+        feasible_N = self._feasible_N()
+        self._base_N[:] = 0
+        for scored in self.scored:
+            scored.normalize(feasible_N)
+            self._base_N += scored.final_N
+        self._tracked = [scored for scored in self.scored if scored.depends_on_feasible]
+
+    # ---- keeping up ----------------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Take in everything that changed since the last time. O(changed rows), or O(N) when a version or a maximum moved."""
+        table = self.table
+        pod_log = table.pod_log
+        node_log = table.node_log
+        start = self._pod_position - pod_log.start
+        if (
+            self._layout != table.layout
+            or start < 0
+            or self._node_position < node_log.start
+            or any(plugin.version(state) != version for plugin, state, version in self._versions)
+        ):
+            self._build()
+            return
+        if self._node_position != node_log.end and not self._refresh_nodes():
+            return
+        if start < len(pod_log.entries):
+            self._pod_position = pod_log.end
+            if self._row_filters or self._row_scored:
+                self._ask_rows(pod_log.entries[start:])
+            flipped = self._chain.refresh(pod_log.entries, start)
+            if flipped is not None and self._tracked:
+                self._flip(flipped)
+
+    def _refresh_nodes(self) -> bool:
+        """Take in changed nodes; false when everything was built anew."""
+        table = self.table
+        rows = list(dict.fromkeys(table.node_log.entries[self._node_position - table.node_log.start :]))
+        if len(rows) * CHANGED_ROWS_SHARE > table.row_count:
+            self._build()
+            return False
+        self._node_position = table.node_log.end
+        index = np.array(rows, np.int64)
+        self._ask_filters(index)
+        self._ask_scores(index)
+        self._chain.refresh(rows)
+        self._normalize()
+        self._chain.refresh_all()
+        return True
+
+    def _ask_rows(self, rows: list[int]) -> None:
+        """Ask the ROW plugins without kernels about the changed rows. O(N) when such a plugin scores: the base is summed up again."""
+        index = np.array(list(dict.fromkeys(rows)), np.int64)
+        open_K = self._shape_open_N[index]
+        for plugin, state in self._row_filters:
+            open_K &= plugin.filter(state, index) == 0
+        self._open_N[index] = open_K
+        if self._row_scored:
+            for scored in self._row_scored:
+                scored.raw_N[index] = scored.plugin.score(scored.state, index)
+            self._normalize()
+            self._chain.refresh_all()
+            self._normalize()
+            self._chain.refresh_all()
+
+    def _flip(self, flipped: list[int]) -> None:
+        """Rows became or ceased to be feasible: normalize again where that moved a maximum."""
+        moved = False
+        for row in flipped:
+            is_feasible = self.ranking[row] >= 0
+            for scored in self._tracked:
+                moved |= scored.flip(row, is_feasible)
+        if moved:
+            self._normalize()
+            self._chain.refresh_all()
+
+    # ---- answers -------------------------------------------------------------------------------------------------------------
+
+    def choose(self, below: Callable[[int], int] | None) -> int:
+        """The best row, -1 when none can take the Pod; ``below(n)`` draws among n equals, without it the first is taken."""
+        ranking = self.ranking
+        ties = ranking.ties()
+        if ties == 0:
+            return -1
+        return ranking.row_at(below(ties) if below is not None and ties > 1 else 0)
+
+    def diagnosis(self) -> Diagnosis:
+        """Why each node does or does not fit, as of now; remembered until something changes."""
+        position = (self.table.node_log.end, self.table.pod_log.end)
+        if self._diagnosis is None or self._diagnosis[0] != position:
+            found = Diagnosis(self.table, self.filters, self.allowed_N(), self.names_plugins, self.pre_filter)
+            self._diagnosis = (position, found)
+        return self._diagnosis[1]
+
+    def score_plugins(self) -> list[str]:
+        """The names of the plugins that scored, in order."""
+        scoring = {plugin.name for plugin, *_ in self.kernels} | {scored.plugin.name for scored in self.scored}
+        return [plugin.name for plugin in self.framework.score if plugin.name in scoring]
+
+    def scores(self) -> dict[str, Any]:
+        """Plugin -> final (normalized and weighted) scores of every row, int64 (row_count,); what a row that cannot take the Pod has means nothing."""
+        count = self.table.row_count
+        found: dict[str, Any] = {scored.plugin.name: scored.final_N[:count] for scored in self.scored}
+        for plugin, state, _, weight in self.kernels:
+            found[plugin.name] = plugin.score(state, None) * weight
+        return {name: found[name] for name in self.score_plugins()}
+
+    def check(self) -> None:
+        """Compare with a state built anew. Raises AssertionError. O(N) and more."""
+        self.refresh()
+        self.ranking.check()
+        fresh = SignatureState(self.framework, self.pod)
+        mine, anew = (np.empty(self.table.row_count, np.int64) for _ in range(2))
+        self.ranking.read(mine)
+        fresh.ranking.read(anew)
+        for row in np.flatnonzero(mine != anew):
+            raise AssertionError(f"{self.table.names[row]} has total {mine[row]}, built anew {anew[row]}, for {self.pod}")
+        assert ((fresh.diagnosis().filter_N == -1) == (anew >= 0)).all()
