@@ -54,7 +54,7 @@ def _raise_to(total: Amounts, other: Mapping[str, int]) -> None:
             total[name] = amount
 
 
-def _effective(spec: Object, of_container: Callable[[Object], Amounts]) -> Amounts:
+def effective(spec: Object, of_container: Callable[[Object], Amounts]) -> Amounts:
     """The maximum of the running sum and the init peak."""
     total: Amounts = {}
     for container in spec.get("containers") or ():
@@ -98,13 +98,13 @@ def _with_pod_level(spec: Object, total: Amounts, which: str) -> Amounts:
 
 
 def _compute_requests(spec: Object) -> Amounts:
-    total = _with_pod_level(spec, _effective(spec, _container_requests), "requests")
+    total = _with_pod_level(spec, effective(spec, _container_requests), "requests")
     _add(total, amounts_of(spec.get("overhead")))
     return total
 
 
 def _compute_limits(spec: Object) -> Amounts:
-    total = _with_pod_level(spec, _effective(spec, _container_limits), "limits")
+    total = _with_pod_level(spec, effective(spec, _container_limits), "limits")
     for name, amount in amounts_of(spec.get("overhead")).items():
         if name in total:
             total[name] += amount
@@ -112,7 +112,7 @@ def _compute_limits(spec: Object) -> Amounts:
 
 
 def _compute_scored(spec: Object) -> Amounts:
-    total = _effective(spec, _container_scored)
+    total = effective(spec, _container_scored)
     _add(total, amounts_of(spec.get("overhead")))
     return total
 

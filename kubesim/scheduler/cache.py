@@ -7,6 +7,8 @@ updated or removed before it was added (rules C3 and C4). Assumptions do not exp
 Upstream: pkg/scheduler/backend/cache (interface.go, cache.go).
 """
 
+from typing import Any
+
 from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.pod_facts import PodInfo
 
@@ -65,6 +67,10 @@ class Cache:
         known = self._pods.get(info.uid)
         assert known is not None and info.uid not in self._assumed, f"pod {info.key} ({info.uid}) was updated before it was added"
         self._replace(known, info)
+
+    def touch(self, obj: dict[str, Any]) -> None:
+        """A confirmed Pod's object changed, but not its spec. Raises KeyError if the Pod is not known."""
+        self._pods[obj["metadata"]["uid"]].obj = obj
 
     def remove(self, info: PodInfo) -> PodInfo | None:
         """The Pod is gone; what the cache held, None when it held nothing. An assumption of it goes too."""

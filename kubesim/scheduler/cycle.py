@@ -314,7 +314,7 @@ class SignatureState:
         return [plugin.name for plugin in self.framework.score if plugin.name in scoring]
 
     def scores(self) -> dict[str, Any]:
-        """Plugin -> final (normalized and weighted) scores of every row, int64 (row_count,); what a row that cannot take the Pod has means nothing."""
+        """Plugin -> final (normalized and weighted) scores, int64 (row_count,); only feasible rows mean something."""
         count = self.table.row_count
         found: dict[str, Any] = {scored.plugin.name: scored.final_N[:count] for scored in self.scored}
         for plugin, state, _, weight in self.kernels:

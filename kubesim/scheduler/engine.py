@@ -21,7 +21,6 @@ from kubesim.scheduler.diagnosis import Diagnosis
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.pod_facts import FactsMemo, PodInfo
-
 from kubesim.scheduler.profile import SEEDED, SchedulerConfig
 
 Object = dict[str, Any]

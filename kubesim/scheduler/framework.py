@@ -7,8 +7,8 @@ from collections.abc import Hashable, Mapping
 
 from kubesim.scheduler.contract import UNSIGNABLE, ClusterEvent, Handle, Hint, Plugin
 from kubesim.scheduler.node_table import NodeTable
-from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.plugins import registry
+from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.profile import Profile
 
 SCORE_WEIGHT_MAX = 2**31 - 1

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubesim._core.placement import Demand
-from kubesim.scheduler.requests import PodRequests, is_sidecar, pod_requests
+from kubesim.scheduler.requests import PodRequests, is_sidecar, requests_of
 
 Object = dict[str, Any]
 PortKey = tuple[str, str, int]  # (ip, protocol, port)
@@ -53,7 +53,7 @@ class PodFacts:
     def __init__(self, spec: Object) -> None:
         self.spec = spec  # any spec of these facts; its nodeName is not a fact
         self.parts = tuple(spec.get(name) for name in PARTS)
-        self.requests: PodRequests = pod_requests(spec)
+        self.requests: PodRequests = requests_of(spec)
         self.host_ports: tuple[PortKey, ...] = host_ports(spec)
         self.priority: int = spec.get("priority") or 0
         self.preemption_policy: str = spec.get("preemptionPolicy") or "PreemptLowerPriority"

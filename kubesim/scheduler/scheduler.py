@@ -1,0 +1,261 @@
+"""kube-scheduler in a cluster: informers in, bind requests, events and conditions out. The decisions are the engine's.
+
+A Pod without a node enters the queue; an agenda event pops a batch, decides, assumes and binds. A cycle takes ``cycle_ns`` of virtual
+time: with 0 a batch is decided in one instant, else one Pod after the other. A bind that fails takes the assumption back and the
+Pod waits for its back-off.
+
+Upstream: pkg/scheduler (schedule_one.go, eventhandlers.go).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from kubesim.api.conditions import FALSE, get_condition
+from kubesim.api.errors import ApiError
+from kubesim.apiserver.requests import Object, bind, patch
+from kubesim.client.contract import Link
+from kubesim.client.events import SeriesRecorder
+from kubesim.client.informer import InformerFactory
+from kubesim.kernel.loop import Kernel
+from kubesim.kernel.time import format_time
+from kubesim.kernel.wake import Wakeup
+from kubesim.scheduler.changes import assigned_pod_changes, node_changes, waiting_pod_changes
+from kubesim.scheduler.contract import ASSIGNED_POD_ADD, ASSIGNED_POD_DELETE, NODE_ADD, Plugin
+from kubesim.scheduler.engine import Decision, SchedulingEngine
+from kubesim.scheduler.pod_facts import DEFAULT_SCHEDULER_NAME, PodInfo, is_terminal
+from kubesim.scheduler.profile import SchedulerConfig
+from kubesim.scheduler.queue import QueuedPod, SchedulingQueue
+
+EVENT_MESSAGE_BYTES_MAX = 1024
+ELLIPSIS = " ..."
+REASON_UNSCHEDULABLE, REASON_ERROR = "Unschedulable", "SchedulerError"
+
+
+class Scheduler:
+    """One scheduler process; ``plugins`` may add the user's own. ``engine`` answers questions about why and where."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        link: Link,
+        config: SchedulerConfig | None = None,
+        *,
+        plugins: Mapping[str, type[Plugin]] | None = None,
+        name: str = "kube-scheduler",
+    ) -> None:
+        self.kernel = kernel
+        self.link = link
+        self.config = config or SchedulerConfig()
+        self.engine = SchedulingEngine(self.config, stream=kernel.rng(f"{name}/ties"), plugins=plugins)
+        frameworks = self.engine.frameworks
+        hints = {scheduler_name: framework.hints() for scheduler_name, framework in frameworks.items()}
+        self.queue = SchedulingQueue(self.config, self._gate, hints, kernel.now_ns)
+        self.scheduled_count = 0
+        self.failed_count = 0
+        self._factory = InformerFactory(link)
+        self._recorders = {scheduler_name: SeriesRecorder(link, scheduler_name) for scheduler_name in frameworks}
+        self._wakeup = Wakeup(kernel, self._run)
+        self._timer = 0  # the agenda's handle of the next flush of the queue
+        self._timer_ns = -1
+        self._is_busy = False  # a cycle that takes time is under way
+
+    def start(self) -> None:
+        """List and watch; scheduling begins when everything is listed."""
+        self._factory.informer("nodes").add_handler(self._on_node)
+        self._factory.informer("pods").add_handler(self._on_pod)
+        self._factory.start()
+        self._factory.when_synced(self._wakeup.set)
+
+    def _gate(self, info: PodInfo) -> tuple[str, str] | None:
+        return self.engine.frameworks[info.facts.scheduler_name].gate(info)
+
+    # ---- what the informers show ---------------------------------------------------------------------------------------------
+
+    def _on_node(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            assert old is not None
+            self.engine.remove_node(old["metadata"]["name"])
+            return
+        self.engine.add_node(new)
+        for event in (NODE_ADD,) if old is None else node_changes(old, new):
+            self._happened(event, old, new)
+
+    def _on_pod(self, old: Object | None, new: Object | None) -> None:
+        """Sort a change by where the Pod was and is: bound (and not ended), ours to schedule, or neither."""
+        old_node = old["spec"].get("nodeName") if old is not None and not is_terminal(old) else None
+        new_node = new["spec"].get("nodeName") if new is not None and not is_terminal(new) else None
+        if old_node and new_node:
+            assert old is not None and new is not None
+            self._update_bound(old, new)
+        elif new_node:
+            assert new is not None
+            self._add_bound(new)
+        elif old_node:
+            assert old is not None
+            self._remove_bound(old)
+        elif old is not None or new is not None:
+            self._on_waiting(old, new)
+
+    def _add_bound(self, pod: Object) -> None:
+        info = self.engine.memo.info(pod)
+        self.engine.cache.add(info)
+        self.queue.remove(info.uid)  # somebody else bound it, or the answer to our bind is slower than the watch
+        self._happened(ASSIGNED_POD_ADD, None, pod)
+
+    def _update_bound(self, old: Object, new: Object) -> None:
+        if old["spec"] is new["spec"]:  # by far the most: a new status
+            self.engine.cache.touch(new)
+        else:
+            self.engine.cache.update(self.engine.memo.info(new))
+        for event in assigned_pod_changes(old, new):
+            self._happened(event, old, new)
+
+    def _remove_bound(self, pod: Object) -> None:
+        self.engine.cache.remove(self.engine.memo.info(pod))
+        self._happened(ASSIGNED_POD_DELETE, pod, None)
+
+    def _on_waiting(self, old: Object | None, new: Object | None) -> None:
+        """A Pod without a node came, changed or went."""
+        if new is None or is_terminal(new):
+            assert old is not None
+            uid = old["metadata"]["uid"]
+            self.queue.remove(uid)
+            known = self.engine.cache.get(uid)
+            if known is not None:  # it was deleted while its bind was on its way
+                self.engine.cache.remove(known)
+                self._happened(ASSIGNED_POD_DELETE, known.obj, None)
+            return
+        if (new["spec"].get("schedulerName") or DEFAULT_SCHEDULER_NAME) not in self.engine.frameworks:
+            return
+        info = self.engine.memo.info(new)
+        if self.queue.get(info.uid) is not None:
+            changes = waiting_pod_changes(old, new) if old is not None else []
+            self.queue.update(info, changes, old, self.kernel.now_ns)
+        elif not self.engine.cache.is_assumed(info.uid):
+            self.queue.add(info, self.kernel.now_ns)
+        self._wakeup.set()
+
+    def _happened(self, event: Any, old: Any, new: Any) -> None:
+        """Tell the queue; wake up when that moved a Pod."""
+        if self.queue.event(event, old, new, self.kernel.now_ns):
+            self._wakeup.set()
+
+    # ---- cycles --------------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        """Try a batch of Pods; the rest of the queue comes after whatever else happens at this instant."""
+        if self._is_busy or not self._factory.synced:
+            return
+        now_ns = self.kernel.now_ns
+        for _ in range(self.config.batch_max):
+            queued = self.queue.pop(now_ns)
+            if queued is None:
+                break
+            if self.config.cycle_ns:
+                self._is_busy = True
+                self.kernel.after(self.config.cycle_ns, self._end_cycle, queued, self._decide(queued))
+                return
+            self._apply(queued, self._decide(queued))
+        if self.queue.has_ready(now_ns):
+            self._wakeup.set()
+        self._set_timer()
+
+    def _decide(self, queued: QueuedPod) -> Decision | None:
+        """The engine's decision; None for a Pod that is being deleted."""
+        if queued.info.obj["metadata"].get("deletionTimestamp"):
+            return None
+        return self.engine.decide(queued.info)
+
+    def _end_cycle(self, queued: QueuedPod, decision: Decision | None) -> None:
+        self._is_busy = False
+        self._apply(queued, decision)
+        self._wakeup.set()
+
+    def _apply(self, queued: QueuedPod, decision: Decision | None) -> None:
+        """Assume and bind, or say why not. A Pod that went away during its cycle is dropped."""
+        info = queued.info
+        if self.queue.get(info.uid) is not queued:
+            return
+        if decision is None:
+            message = f"skip schedule deleting pod: {info.key}"
+            self._recorder(info).event(info.obj, "Warning", "FailedScheduling", message, "Scheduling")
+            self.queue.done(info.uid)
+        elif decision.node_name:
+            self.engine.cache.assume(info, decision.node_name)
+            self._bind(queued, decision.node_name)
+        else:
+            self._fail(queued, decision.message, REASON_UNSCHEDULABLE, decision.unschedulable_plugins)
+
+    def _bind(self, queued: QueuedPod, node_name: str) -> None:
+        metadata = queued.info.obj["metadata"]
+        request = bind(metadata["namespace"], metadata["name"], queued.info.uid, node_name)
+        self.link.send(request, partial(self._bound, queued, node_name))
+
+    def _bound(self, queued: QueuedPod, node_name: str, outcome: Object | ApiError) -> None:
+        info = queued.info
+        if not isinstance(outcome, ApiError):
+            self.scheduled_count += 1
+            self.queue.done(info.uid)
+            message = f"Successfully assigned {info.key} to {node_name}"
+            self._recorder(info).event(info.obj, "Normal", "Scheduled", message, "Binding")
+            return
+        self.engine.cache.forget(info)
+        # The room it had is free again, for everybody but itself: its flight ends first.
+        self._fail(queued, f'running Bind plugin "DefaultBinder": {outcome.message}', REASON_ERROR, ())
+        self._happened(ASSIGNED_POD_DELETE, info.obj, None)
+        self._set_timer()
+
+    # ---- failures ------------------------------------------------------------------------------------------------------------
+
+    def _fail(self, queued: QueuedPod, message: str, reason: str, plugins: tuple[str, ...]) -> None:
+        """Requeue, and tell: an event always, the condition when it changes."""
+        info = queued.info
+        self.failed_count += 1
+        self.queue.fail(queued, plugins, self.kernel.now_ns)
+        self._recorder(info).event(info.obj, "Warning", "FailedScheduling", truncated(message), "Scheduling")
+        if self.queue.get(info.uid) is queued:
+            self._set_condition(info, reason, message)
+
+    def _set_condition(self, info: PodInfo, reason: str, message: str) -> None:
+        """Patch PodScheduled=False; nothing is sent when the Pod has this condition already."""
+        known = get_condition(info.obj, "PodScheduled")
+        if known is not None and (known["status"], known.get("reason"), known.get("message")) == (FALSE, reason, message):
+            return
+        metadata = info.obj["metadata"]
+        time = format_time(self.kernel.now_ns)
+        if known is not None and known["status"] == FALSE:
+            time = known.get("lastTransitionTime", time)
+        condition: Object = {"type": "PodScheduled"}
+        if metadata.get("generation"):
+            condition["observedGeneration"] = metadata["generation"]
+        condition |= {"status": FALSE, "lastProbeTime": None, "lastTransitionTime": time, "reason": reason, "message": message}
+        body = {"metadata": {"uid": info.uid}, "status": {"conditions": [condition]}}
+        self.link.send(patch("pods", metadata["namespace"], metadata["name"], body, "strategic", "status"))
+
+    def _recorder(self, info: PodInfo) -> SeriesRecorder:
+        return self._recorders[info.facts.scheduler_name]
+
+    def _set_timer(self) -> None:
+        """Wake up when the queue has something to flush."""
+        deadline_ns = self.queue.next_deadline_ns()
+        if deadline_ns == self._timer_ns or (deadline_ns is None and self._timer_ns < 0):
+            return
+        if self._timer_ns >= 0:
+            self.kernel.cancel(self._timer)
+            self._timer_ns = -1
+        if deadline_ns is not None:
+            self._timer_ns = deadline_ns
+            self._timer = self.kernel.at(max(deadline_ns, self.kernel.now_ns), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer_ns = -1
+        self._run()
+
+
+def truncated(message: str) -> str:
+    """An event's message: at most 1024 bytes, as upstream cuts it."""
+    encoded = message.encode()
+    if len(encoded) <= EVENT_MESSAGE_BYTES_MAX:
+        return message
+    return encoded[: EVENT_MESSAGE_BYTES_MAX - len(ELLIPSIS)].decode(errors="ignore") + ELLIPSIS
