@@ -76,8 +76,11 @@ class Scored:
 
 
 def normalized(raw_N: Any, raw_max: int, kind: Normalization) -> Any:
-    """Upstream's DefaultNormalizeScore: 100 * s / max, reversed 100 - that; with max 0 all 0, reversed all 100."""
-    scaled = SCORE_MAX * raw_N // raw_max if raw_max else np.zeros_like(raw_N)
+    """Upstream's DefaultNormalizeScore: 100 * s / max, reversed 100 - that; with max 0 all 0, reversed all 100.
+
+    A row beyond the maximum is not feasible now; it is held at the maximum, so that a total stays positive when the row becomes feasible.
+    """
+    scaled = SCORE_MAX * np.minimum(raw_N, raw_max) // raw_max if raw_max else np.zeros_like(raw_N)
     return SCORE_MAX - scaled if kind is Normalization.REVERSED else scaled
 
 

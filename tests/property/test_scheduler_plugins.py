@@ -1,0 +1,153 @@
+"""Every vectorised plugin equals its scalar twin, row by row, on random clusters and Pods; and so do arguments and subsets of rows."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kubesim.scheduler import PluginConfig, Profile, SchedulerConfig, SchedulingEngine
+from kubesim.scheduler.contract import Plugin, Prepared, Skip
+from kubesim.scheduler.cycle import normalized
+from kubesim.scheduler.framework import Framework
+from kubesim.scheduler.pod_facts import PodInfo
+from kubesim.scheduler.profile import DEFAULT_PLUGINS, FIRST
+from tests.scheduler.strategies import clusters, expressions, pods
+
+resources = st.lists(
+    st.builds(
+        lambda name, weight: {"name": name, "weight": weight},
+        st.sampled_from(["cpu", "memory", "ephemeral-storage", "example.com/gpu"]),
+        st.integers(1, 5),
+    ),
+    max_size=4,
+    unique_by=lambda resource: resource["name"],
+)
+shapes = st.lists(st.integers(0, 100), min_size=1, max_size=4, unique=True).flatmap(
+    lambda points: st.tuples(*[st.integers(0, 10) for _ in points]).map(
+        lambda scores: [{"utilization": x, "score": y} for x, y in zip(sorted(points), scores)]
+    )
+)
+arguments = st.fixed_dictionaries(
+    {
+        "NodeResourcesFit": st.fixed_dictionaries(
+            {
+                "scoringStrategy": st.fixed_dictionaries(
+                    {
+                        "type": st.sampled_from(["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"]),
+                        "resources": resources,
+                        "requestedToCapacityRatio": st.builds(lambda shape: {"shape": shape}, shapes),
+                    }
+                ),
+                "ignoredResourceGroups": st.sampled_from([[], ["example.com"]]),
+            }
+        ),
+        "NodeResourcesBalancedAllocation": st.fixed_dictionaries({"resources": resources}),
+        "NodeAffinity": st.one_of(
+            st.just({}),
+            st.builds(
+                lambda expression: {
+                    "addedAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+                    }
+                },
+                expressions,
+            ),
+        ),
+    }
+)
+
+
+def engine_of(cluster: Any, given_arguments: dict[str, Any]) -> SchedulingEngine:
+    plugins = tuple(PluginConfig(p.name, p.weight, given_arguments.get(p.name, {})) for p in DEFAULT_PLUGINS)
+    engine = SchedulingEngine(SchedulerConfig(profiles=(Profile(plugins=plugins),), tie_break=FIRST))
+    for node in cluster[0]:
+        engine.add_node(node)
+    for pod in cluster[1]:
+        engine.add_pod(pod)
+    return engine
+
+
+def row_sets(engine: SchedulingEngine) -> list[tuple[Any, list[int]]]:
+    """All rows, and every second one backwards."""
+    some = list(range(engine.table.row_count))[::-2]
+    return [(None, list(range(engine.table.row_count))), (np.array(some, np.int64), some)]
+
+
+def check_filter(plugin: Plugin, info: PodInfo, engine: SchedulingEngine) -> None:
+    outcome = plugin.pre_filter(info)
+    if isinstance(outcome, Prepared):
+        for rows, listed in row_sets(engine):
+            codes = plugin.filter(outcome.state, rows)
+            assert codes.dtype == np.int64
+            assert codes.tolist() == [plugin.filter_row(outcome.state, row) for row in listed], plugin.name
+        for code in sorted(set(codes.tolist()) - {0}):
+            assert plugin.rejection(outcome.state, code).reasons
+
+
+def check_score(plugin: Plugin, info: PodInfo, engine: SchedulingEngine) -> None:
+    state = plugin.pre_score(info, np.arange(engine.table.row_count))
+    if not isinstance(state, Skip):
+        for rows, listed in row_sets(engine):
+            scores = plugin.score(state, rows)
+            assert scores.dtype == np.int64
+            assert scores.tolist() == [plugin.score_row(state, row) for row in listed], plugin.name
+
+
+def plain_decision(framework: Framework, info: PodInfo, engine: SchedulingEngine) -> dict[str, int]:
+    """Totals by node from the twins alone, one node after the other: the cycle of the textbook."""
+    outcomes = [(plugin, plugin.pre_filter(info)) for plugin in framework.pre_filter]
+    if any(not isinstance(outcome, (Prepared, Skip)) for _, outcome in outcomes):
+        return {}
+    prepared = [(plugin, outcome) for plugin, outcome in outcomes if isinstance(outcome, Prepared)]
+    rows = [
+        row
+        for row in engine.table.node_rows()
+        if all(outcome.node_names is None or engine.table.names[row] in outcome.node_names for _, outcome in prepared)
+        and all(not plugin.filter_row(outcome.state, row) for plugin, outcome in prepared)
+    ]
+    totals = dict.fromkeys(rows, 0)
+    for plugin in framework.score:
+        state = plugin.pre_score(info, np.array(rows, np.int64))
+        if isinstance(state, Skip):
+            continue
+        raw = [plugin.score_row(state, row) for row in rows]
+        kind = plugin.normalization.value
+        best = max(raw, default=0)
+        for row, score in zip(rows, raw):
+            if kind != "none":
+                score = score * 100 // best if best else 0
+                score = 100 - score if kind == "reversed" else score
+            totals[row] += score * framework.weights[plugin.name]
+    return {str(engine.table.names[row]): total for row, total in totals.items()}
+
+
+@settings(max_examples=250, deadline=None)
+@given(clusters(), pods(st.just("p")), arguments)
+def test_vector_and_twin_agree(cluster: Any, pod: Any, given_arguments: dict[str, Any]) -> None:
+    engine = engine_of(cluster, given_arguments)
+    info = engine.memo.info(pod)
+    framework = engine.frameworks["default-scheduler"]
+    for plugin in framework.filter:
+        check_filter(plugin, info, engine)
+    for plugin in framework.score:
+        check_score(plugin, info, engine)
+    explained = engine.explain(pod)
+    assert explained["totals"] == plain_decision(framework, info, engine)
+    decision = engine.decide(info)
+    assert decision.node_name == (explained["best"][0] if explained["best"] else "")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 300), min_size=1), st.sampled_from(["by-max", "reversed"]))
+def test_normalization_is_upstreams(raw: list[int], kind: str) -> None:
+    """Against upstream's DefaultNormalizeScore, in its own integer steps."""
+    best = max(raw)
+    expected = []
+    for score in raw:
+        if best == 0:
+            expected.append(100 if kind == "reversed" else 0)
+        else:
+            expected.append(100 - 100 * score // best if kind == "reversed" else 100 * score // best)
+    kinds = {found.normalization.value: found.normalization for found in engine_of(([], []), {}).frameworks["default-scheduler"].score}
+    assert normalized(np.array(raw, np.int64), best, kinds[kind]).tolist() == expected
