@@ -86,10 +86,7 @@ containers = st.builds(
     st.sampled_from((*IMAGES, "web", "registry:5000/web")),
     st.lists(ports, max_size=2),
 )
-init_cpu_memory = st.fixed_dictionaries({}, optional={"cpu": quantities, "memory": memories})
-extras = st.fixed_dictionaries({}, optional={name: st.sampled_from(["0", "1", "1Gi"]) for name in EXTRA})
-ports = st.tuples(st.sampled_from(["", "0.0.0.0", "10.0.0.1", "::"]), st.sampled_from(["TCP", "UDP"]), st.sampled_from([80, 443]))
-containers = st.builds(
+init_containers = st.builds(
     lambda container, policy: {**container, **policy}, containers, st.sampled_from([{}, {"restartPolicy": "Always"}])
 )
 specs = st.fixed_dictionaries(
