@@ -220,6 +220,21 @@ def is_ip(text: str) -> bool:
     return "%" not in text
 
 
+def check_endpoint_ip(text: str) -> list[str]:
+    """An address that traffic can be sent to from elsewhere; ``text`` is an address."""
+    address = ipaddress.ip_address(text)
+    wrong: list[str] = []
+    if address.is_unspecified:
+        wrong.append(f"may not be unspecified ({text})")
+    if address.is_loopback:
+        wrong.append("may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    if address.is_link_local:
+        wrong.append("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    if address.is_multicast and (text.startswith("224.0.0.") or text.lower().startswith("ff02:")):
+        wrong.append("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+    return wrong
+
+
 def check_cidr(text: str) -> list[str]:
     """A network such as 10.0.0.0/24."""
     try:

@@ -242,3 +242,13 @@ def test_the_one_word_status(word: str, fields: dict) -> None:
     assert word == cells["Status"]
     terminating = {**made, "metadata": {"name": "p", "deletionTimestamp": "t"}}
     assert (word if fields["status"]["phase"] == "Failed" else "Terminating") == POD.columns[2].cell(terminating, 0)
+
+
+def test_a_stateful_set_mounts_the_volumes_that_its_claims_will_be() -> None:
+    kind = KINDS.by_resource("statefulsets.apps")
+    template = deployment()["spec"]["template"]
+    template["spec"] = {"containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "data", "mountPath": "/d"}]}]}
+    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+    made = kind.default(deployment(template=template, volumeClaimTemplates=[claim], serviceName="s"))
+    assert kind.validate(made) == []
+    assert made["spec"]["volumeClaimTemplates"][0]["spec"]["volumeMode"] == "Filesystem"

@@ -40,7 +40,7 @@ def _endpoint_errors(endpoint: Object, address_type: str, path: str) -> list[Fie
             if names.is_ip(address) and (":" in address) != (address_type == "IPv6"):
                 wrong.append(field.invalid(at, address, f"must be an {address_type} address"))
             else:
-                wrong += [field.invalid(at, address, message) for message in names.check_ip(address)]
+                wrong += [field.invalid(at, address, message) for message in names.check_ip(address) or names.check_endpoint_ip(address)]
     hostname = endpoint.get("hostname")
     if hostname is not None:
         wrong += [field.invalid(f"{path}.hostname", hostname, message) for message in names.check_dns_label(hostname)]

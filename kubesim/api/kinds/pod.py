@@ -24,6 +24,7 @@ Object = dict[str, Any]
 _GATED = {
     "type": "PodScheduled",
     "status": "False",
+    "lastProbeTime": None,
     "reason": "SchedulingGated",
     "message": "Scheduling is blocked due to non-empty scheduling gates",
 }

@@ -101,7 +101,7 @@ def _spec_errors(spec: Object) -> list[FieldError]:
     wrong += not_negative_errors(spec.get("minReadySeconds"), "spec.minReadySeconds")
     wrong += not_negative_errors(get_in(spec, "ordinals", "start"), "spec.ordinals.start")
     wrong += selector_errors(spec, "empty selector is invalid for statefulset")
-    wrong += template_errors(spec, "spec.template")
+    wrong += template_errors(spec, "spec.template", with_spec=False)
     for index, template in enumerate(spec.get("volumeClaimTemplates") or ()):
         wrong += claim_spec_errors(template.get("spec") or {}, f"spec.volumeClaimTemplates[{index}].spec")
     return wrong

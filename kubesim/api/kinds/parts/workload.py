@@ -35,13 +35,16 @@ def _is_malformed(selector: Object | None) -> bool:
     return False
 
 
-def template_errors(spec: Object, path: str) -> list[FieldError]:
-    """Errors of a workload's Pod template that must match its selector and keep its Pods running."""
+def template_errors(spec: Object, path: str, *, with_spec: bool = True) -> list[FieldError]:
+    """Errors of a workload's Pod template that must match its selector and keep its Pods running.
+
+    ``with_spec=False`` leaves the Pod spec to the creation of Pods, as upstream does for a StatefulSet: its volumes are not all there yet.
+    """
     template, selector = spec.get("template") or {}, spec.get("selector")
     if _is_malformed(selector):
         return [field.invalid("spec.selector", _without_empty(selector), "invalid label selector")]
     wrong = selector_matches_template_errors(selector, template, path)
-    wrong += pod_template_errors(template, path)
+    wrong += pod_template_errors(template, path) if with_spec else template_metadata_errors(template, path)
     if wrong and any(error.field == f"{path}.spec.containers" for error in wrong):
         return wrong
     return wrong + restart_policy_errors(template, path)
@@ -55,10 +58,14 @@ def _without_empty(selector: Any) -> Any:
 
 def pod_template_errors(template: Object, path: str) -> list[FieldError]:
     """Errors of a Pod template: metadata and spec (ValidatePodTemplateSpec)."""
+    return template_metadata_errors(template, path) + pod_spec_errors(template.get("spec") or {}, f"{path}.spec")
+
+
+def template_metadata_errors(template: Object, path: str) -> list[FieldError]:
+    """Errors of the labels and annotations of a Pod template."""
     metadata = template.get("metadata") or {}
     wrong = names.label_errors(metadata.get("labels"), f"{path}.labels")
-    wrong += names.annotation_errors(metadata.get("annotations"), f"{path}.annotations")
-    return wrong + pod_spec_errors(template.get("spec") or {}, f"{path}.spec")
+    return wrong + names.annotation_errors(metadata.get("annotations"), f"{path}.annotations")
 
 
 def selector_matches_template_errors(selector: Object | None, template: Object, path: str) -> list[FieldError]:
