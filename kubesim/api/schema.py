@@ -20,7 +20,7 @@ import gzip
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any, NamedTuple
 
 import orjson
@@ -102,7 +102,7 @@ def _shown(value: Any) -> str:
 
 @cache
 def _raw() -> dict[str, Any]:
-    raw: dict[str, Any] = orjson.loads(gzip.decompress((files("kubesim.api.data") / DATA).read_bytes()))
+    raw: dict[str, Any] = orjson.loads(gzip.decompress(get_data("kubesim.api.data", DATA) or b""))
     return raw
 
 
@@ -152,7 +152,7 @@ def field_at(name: str, path: tuple[str, ...]) -> Field | None:
 
 @cache
 def _descriptions() -> dict[str, dict[str, str]]:
-    texts: dict[str, dict[str, str]] = orjson.loads(gzip.decompress((files("kubesim.api.data") / DESCRIPTIONS).read_bytes()))
+    texts: dict[str, dict[str, str]] = orjson.loads(gzip.decompress(get_data("kubesim.api.data", DESCRIPTIONS) or b""))
     return texts
 
 

@@ -6,8 +6,7 @@ A file of the package ``kinds`` that has ``KIND`` is a kind; two that claim the 
 import gzip
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from importlib.resources import files
-from pkgutil import iter_modules
+from pkgutil import get_data, iter_modules
 from typing import Any
 
 import orjson
@@ -118,7 +117,8 @@ class KindRegistry:
 
 def resource_table() -> dict[str, Any]:
     """The discovery facts of a v1.36 server: ``groups`` and ``resources``, as upstream lists them."""
-    packed = (files("kubesim.api.data") / DATA).read_bytes()
+    packed = get_data("kubesim.api.data", DATA)
+    assert packed is not None, "the package has its data"
     table: dict[str, Any] = orjson.loads(gzip.decompress(packed))
     return table
 
