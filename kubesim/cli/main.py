@@ -1,0 +1,77 @@
+"""The command's front door: subcommands, and errors as sentences with an exit status.
+
+0 is success, 1 a run that failed, 2 bad input (a bad option or manifest, nothing applied from it), 130 an interrupt. Results go to stdout,
+everything else to stderr. Imports of the simulator happen inside the subcommands, so that ``--help`` is fast.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Run a whole Kubernetes control plane in this process, in virtual time.
+
+    \b
+    Example:
+      kubesim run --nodes 1000 --pods 10000
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@cli.command()
+def version() -> None:
+    """Print the version.
+
+    \b
+    Example:
+      kubesim version
+    """
+    from kubesim.version import VERSION
+
+    click.echo(f"kubesim {VERSION}")
+
+
+def _add_commands() -> None:
+    from kubesim.cli.run import run
+
+    cli.add_command(run)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with ``arguments`` (default: those of the process); return the exit status."""
+    _add_commands()
+    try:
+        result = cli.main(args=None if arguments is None else list(arguments), prog_name="kubesim", standalone_mode=False)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        return _bad_usage(error)
+    except click.ClickException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away (``| head``): nothing to say, and nothing more to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    return result if isinstance(result, int) else 0
+
+
+def _bad_usage(error: click.UsageError) -> int:
+    path = error.ctx.command_path if error.ctx else "kubesim"
+    return _complain(f"{error.format_message()}\nSee: {path} --help", EXIT_BAD_INPUT)
+
+
+def _complain(message: str, status: int) -> int:
+    for line in message.splitlines():
+        click.echo(f"kubesim: {line}", err=True)
+    return status
