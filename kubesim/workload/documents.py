@@ -19,8 +19,8 @@ NODES_MAX = 5_000_000  # values after expanding aliases: stops a file of nested 
 DEPTH_MAX = 200
 
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TRUE = frozenset("y Y yes Yes YES on On ON true True TRUE".split())
-_FALSE = frozenset("n N no No NO off Off OFF false False FALSE".split())
+_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
+_FALSE = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"))
 _SPECIAL_FLOATS = {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}
 _PATH_TOKEN = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
 _TAG = "tag:yaml.org,2002:"

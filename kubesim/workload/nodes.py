@@ -4,12 +4,12 @@ A node is described by a Node object: its labels, its taints and ``status.capaci
 of the object (addresses, conditions, node info) is the kubelet's to report.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kubesim.api import quantity
-from kubesim.workload.documents import Document, TextError, read_documents
+from kubesim.workload.documents import TextError, read_documents
 from kubesim.workload.manifests import Item, ManifestError, Problem, shown, unroll
 
 Object = dict[str, Any]
@@ -17,11 +17,11 @@ NODES_MAX = 200_000
 CAPACITY = {"cpu": "8", "ephemeral-storage": "100Gi", "memory": "32Gi", "pods": "110"}
 
 
-def from_count(count: int, template: Mapping[str, Any] | None = None, prefix: str = "node-", first: int = 1, width: int = 0) -> list[Object]:
+def from_count(count: int, template: Mapping[str, Any] | None = None, prefix: str = "node-", first: int = 1) -> list[Object]:
     """``count`` nodes like ``template`` (a Node object without a name), named ``node-1`` onwards with equally many digits."""
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= NODES_MAX:
         raise ValueError(f"the number of nodes is {count}; expected a number from 0 to {NODES_MAX}")
-    width = width or len(str(count + first - 1))
+    width = len(str(count + first - 1))
     return [from_template(template or {}, f"{prefix}{index:0{width}}") for index in range(first, first + count)]
 
 
@@ -59,16 +59,29 @@ def read_nodes(path: str | Path) -> list[Object]:
 
 def parse_nodes(text: str, source: str = "<text>") -> list[Object]:
     """The same from a text."""
-    nodes: list[Object] = []
+    items: list[Item] = []
     try:
         for document in read_documents(text):
-            entries = document.value if isinstance(document.value, list) else [document.value]
-            for index, entry in enumerate(entries):
-                if entry is not None:
-                    prefix = f"[{index}]." if isinstance(document.value, list) else ""
-                    nodes.extend(_entry(Item(source, entry, document, prefix), len(nodes)))
+            if isinstance(document.value, list):
+                items.extend(Item(source, entry, document, f"[{index}].") for index, entry in enumerate(document.value))
+            elif document.value is not None:
+                items.append(Item(source, document.value, document))
     except TextError as error:
         raise ManifestError([Problem(source, str(error), error.document, "", error.line, error.column)]) from None
+    return _nodes(items, source)
+
+
+def from_entries(entries: Iterable[Any], source: str = "<nodes>") -> list[Object]:
+    """The same from Node objects and groups that are in memory already."""
+    return _nodes([Item(source, entry) for entry in entries], source)
+
+
+def _nodes(items: Sequence[Item], source: str) -> list[Object]:
+    nodes: list[Object] = []
+    for item in items:
+        nodes.extend(_entry(item, len(nodes)))
+    if len(nodes) > NODES_MAX:
+        raise ManifestError([Problem(source, f"describes {len(nodes)} nodes; expected at most {NODES_MAX}")])
     _refuse_duplicates(nodes, source)
     return nodes
 
@@ -95,8 +108,8 @@ def _entry(item: Item, before: int) -> list[Object]:
 def _group(item: Item, before: int) -> list[Object]:
     """``{count: 3, template: {metadata, spec, status}, prefix: "gpu-"}``."""
     value: Any = item.object
-    document: Document | None = item.document
-    problems = [item.problem(key, "unknown field; expected count, template or prefix") for key in value if key not in ("count", "template", "prefix")]
+    known = ("count", "template", "prefix")
+    problems = [item.problem(key, "unknown field; expected count, template or prefix") for key in value if key not in known]
     template, prefix = value.get("template") or {}, value.get("prefix")
     if not isinstance(template, dict):
         problems.append(item.problem("template", f"Invalid value: {shown(template)}: expected a Node without a name"))
@@ -109,8 +122,7 @@ def _group(item: Item, before: int) -> list[Object]:
     try:
         return from_count(value["count"], template, **({"prefix": prefix} if prefix else {"first": before + 1}))
     except ValueError as error:
-        line = document.line_of(item.prefix + "count") if document else 0
-        raise ManifestError([Problem(item.source, str(error), document.number if document else 0, "", line)]) from None
+        raise ManifestError([item.problem("count", str(error))]) from None
 
 
 def _wrong_amounts(item: Item, at: str, node: Object) -> list[Problem]:

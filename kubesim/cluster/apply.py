@@ -1,0 +1,159 @@
+"""Apply a manifest as kubectl does: validate all of it first, then create what is new and merge into what is there.
+
+All or nothing per manifest: every object is tried as a dry run before the first one is written. An update is a strategic merge
+patch with a null for everything that the last manifest had (the annotation ``last-applied-configuration``) and this one has not.
+
+Upstream: kubectl/pkg/cmd/apply (client-side apply), kubectl/pkg/validation.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kubesim.api.errors import ApiError
+from kubesim.api.kinds.contract import Kind
+from kubesim.api.schema import field_problems
+from kubesim.apiserver.registry import Resource
+from kubesim.apiserver.requests import Object, Request, create, patch
+from kubesim.apiserver.server import ApiServer
+from kubesim.cluster.names import unknown_kind
+from kubesim.workload.manifests import Item, Manifest, ManifestError, Problem
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+USER = "kubectl"
+PROBLEMS_MAX = 50
+# What an object of the same manifest may need to exist before its own dry run can succeed.
+FOUNDATIONS = frozenset(
+    ("Namespace", "PriorityClass", "ServiceAccount", "StorageClass", "LimitRange", "ResourceQuota", "RuntimeClass", "CustomResourceDefinition")
+)
+
+
+def apply(apiserver: ApiServer, manifest: Manifest) -> list[Object]:
+    """Apply all objects of ``manifest`` in its order; return them as stored.
+
+    Raises ManifestError with every problem, before anything is written.
+    """
+    resources = _resources(apiserver, manifest)
+    problems: list[Problem] = []
+    founded = False
+    for item, resource in zip(manifest.items, resources):
+        problems.extend(_try(apiserver, item, resource, founded))
+        founded = founded or item.object["kind"] in FOUNDATIONS
+        if len(problems) >= PROBLEMS_MAX:
+            break
+    if problems:
+        raise ManifestError(problems)
+    return [_write(apiserver, item, resource) for item, resource in zip(manifest.items, resources)]
+
+
+def _resources(apiserver: ApiServer, manifest: Manifest) -> list[Resource]:
+    """The resource of each object; ManifestError for kinds that are not served and fields that they do not have."""
+    problems: list[Problem] = []
+    found: list[Resource] = []
+    for item in manifest.items:
+        resource = apiserver.registry.of(item.object)
+        if resource is None:
+            problems.append(unknown_kind(apiserver, item))
+            continue
+        found.append(resource)
+        problems.extend(_wrong_fields(item, resource.kind))
+    if problems:
+        raise ManifestError(problems[:PROBLEMS_MAX])
+    return found
+
+
+def _wrong_fields(item: Item, kind: Kind) -> Iterator[Problem]:
+    for path, message in field_problems(kind.schema, item.object):
+        yield item.problem(path, message)
+
+
+def _try(apiserver: ApiServer, item: Item, resource: Resource, founded: bool) -> Iterator[Problem]:
+    """What the apiserver has against an object."""
+    request = _request(apiserver, item, resource, dry_run=True)
+    try:
+        apiserver.call(request)
+    except ApiError as error:
+        if founded and error.code in (403, 404) and request.verb == "create":
+            # The namespace, priority class, ... may be an earlier object of this manifest: what is left to check is the object itself.
+            kind = resource.kind
+            for each in kind.validate(kind.prepare_create(kind.default(_complete(request.obj, request.namespace)))):
+                yield item.problem(each.field, each.message)
+            return
+        yield from _problems(item, error)
+
+
+def _complete(obj: Object, namespace: str) -> Object:
+    metadata = {**obj["metadata"]}
+    if namespace:
+        metadata["namespace"] = namespace
+    metadata.setdefault("name", metadata.get("generateName", "") + "00000")
+    return {**obj, "metadata": metadata}
+
+
+def _problems(item: Item, error: ApiError) -> Iterator[Problem]:
+    causes = error.details.get("causes") or ()
+    if error.reason == "Invalid" and causes:
+        for cause in causes:
+            yield item.problem(cause.get("field", ""), cause.get("message", error.message))
+    else:
+        yield item.problem("", error.message)
+
+
+def _write(apiserver: ApiServer, item: Item, resource: Resource) -> Object:
+    try:
+        stored: Object = apiserver.call(_request(apiserver, item, resource, dry_run=False))
+    except ApiError as error:
+        raise ManifestError(list(_problems(item, error))) from error
+    return stored
+
+
+def _request(apiserver: ApiServer, item: Item, resource: Resource, dry_run: bool) -> Request:
+    obj = item.object
+    metadata = obj["metadata"]
+    namespace = (metadata.get("namespace") or "default") if resource.namespaced else ""
+    options: dict[str, Any] = {"dryRun": True} if dry_run else {}
+    name = metadata.get("name")
+    old = apiserver.peek(resource.name, namespace, name) if name else None
+    if old is None:
+        request = create(resource.name, namespace, _remembering(obj, obj), **options)
+    else:
+        before = (old["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+        body = _remembering(merge(json.loads(before) if before else {}, obj), obj)
+        request = patch(resource.name, namespace, name, body, "strategic", **options)
+    request.user = USER
+    return request
+
+
+def _remembering(body: Object, applied: Object) -> Object:
+    """``body`` with the annotation that says what was applied."""
+    metadata = body["metadata"]
+    annotations = {key: value for key, value in (applied["metadata"].get("annotations") or {}).items() if key != LAST_APPLIED}
+    remembered = {**applied, "metadata": {**applied["metadata"], "annotations": annotations}}
+    text = json.dumps(remembered, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
+    return {**body, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), LAST_APPLIED: text}}}
+
+
+def merge(before: Any, after: Any) -> Any:
+    """``after`` as a patch: with a null for each field that ``before`` has and ``after`` has not.
+
+    >>> merge({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}})
+    {'b': {'d': 3, 'c': None}, 'a': None}
+    """
+    if not isinstance(after, dict):
+        return _merge_lists(before, after) if isinstance(after, list) and isinstance(before, list) else after
+    known = before if isinstance(before, dict) else {}
+    result = {key: merge(known.get(key), value) for key, value in after.items()}
+    for key in known:
+        if key not in after:
+            result[key] = None
+    return result
+
+
+def _merge_lists(before: Sequence[Any], after: Sequence[Any]) -> list[Any]:
+    """Items are matched by name; an item that is gone becomes a delete directive, which only lists with a merge key understand."""
+    known = {each["name"]: each for each in before if isinstance(each, dict) and isinstance(each.get("name"), str)}
+    if len(known) != len(before) or not all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in after):
+        return list(after)
+    names = {each["name"] for each in after}
+    kept = [merge(known.get(each["name"]), each) for each in after]
+    return [*kept, *({"name": name, "$patch": "delete"} for name in known if name not in names)]

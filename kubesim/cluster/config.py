@@ -1,0 +1,82 @@
+"""What a cluster is made of, checked: nodes, seed, latencies. Every error names the field, the value and what was expected."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubesim.kernel.time import MILLISECOND, SECOND, format_duration, parse_duration
+from kubesim.workload import nodes as node_maker
+
+Object = dict[str, Any]
+Nodes = int | str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Duration = int | str
+SEED_MAX = 2**64 - 1
+LATENCY_NS_MAX = 60 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """The parts of a cluster. ``nodes`` are Node objects; ``configure`` makes one from friendlier arguments."""
+
+    nodes: tuple[Object, ...] = ()
+    seed: int = 0
+    watch_latency_ns: int = MILLISECOND  # from a write to the components that watch
+    timeline_entries_max: int = 100_000
+    shuffle_ties: bool = False  # run simultaneous events in an order drawn from the seed
+    debug: bool = False  # freeze stored objects and catch who writes into one
+
+    def __post_init__(self) -> None:
+        _number("seed", self.seed, 0, SEED_MAX)
+        _number("watch_latency_ns", self.watch_latency_ns, 0, LATENCY_NS_MAX)
+        _number("timeline_entries_max", self.timeline_entries_max, 0, 2**31)
+        for field in ("shuffle_ties", "debug"):
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(f"{field} is {getattr(self, field)!r}; expected True or False")
+        names = set()
+        for node in self.nodes:
+            name = node["metadata"]["name"]
+            if name in names:
+                raise ValueError(f"nodes has {name!r} twice; expected different names")
+            names.add(name)
+
+
+def configure(nodes: Nodes = 10, seed: int = 0, *, watch_latency: Duration = MILLISECOND, **rest: Any) -> ClusterConfig:
+    """A ClusterConfig from a number of nodes, ``{"count": 3, "template": …}``, Node objects, or a file of these.
+
+    Durations are nanoseconds or texts such as ``"1ms"``. Raises ValueError (a ManifestError for a file) that names the field.
+    """
+    return ClusterConfig(tuple(make_nodes(nodes)), seed, duration_ns("watch_latency", watch_latency), **rest)
+
+
+def make_nodes(nodes: Nodes) -> list[Object]:
+    """The Node objects that ``nodes`` means."""
+    if isinstance(nodes, bool) or not isinstance(nodes, int | str | Path | Mapping | Sequence):
+        raise ValueError(f"nodes is {nodes!r}; expected a number, a template, a list of Nodes or a file of these")
+    if isinstance(nodes, int):
+        return node_maker.from_count(nodes)
+    if isinstance(nodes, str | Path):
+        return node_maker.read_nodes(nodes)
+    return node_maker.from_entries([nodes] if isinstance(nodes, Mapping) else nodes, "nodes")
+
+
+def duration_ns(field: str, value: Duration) -> int:
+    """Nanoseconds of a number of nanoseconds or a text such as ``"30s"``; raises ValueError that names ``field``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError(f"{field} is {value} ns; expected 0 or more")
+        return value
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except ValueError:
+            pass
+    raise ValueError(f'{field} is {value!r}; expected a duration such as "30s" or "1m30s", or a number of nanoseconds')
+
+
+def _number(field: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        expected = f"a number from {low} to {high}"
+        if field.endswith("_ns"):
+            expected += f" ({format_duration(low)} to {format_duration(high)})"
+        raise ValueError(f"{field} is {value!r}; expected {expected}")
