@@ -1,0 +1,246 @@
+"""A Kubernetes cluster in one process and in virtual time: what a user does with it.
+
+Objects go in and come out as plain dicts. What ``get`` and ``list`` return is shared with the store: read it, and give changed
+copies to ``apply``. Nothing moves between calls: time passes in ``run_for``, ``run_until`` and ``run_until_converged`` only.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from kubesim.api.errors import ApiError
+from kubesim.apiserver.requests import Object, Request
+from kubesim.cluster import apply as applying
+from kubesim.cluster.assemble import Parts, assemble
+from kubesim.cluster.conditions import holds, parse_condition
+from kubesim.cluster.config import ClusterConfig, Duration, Nodes, configure, duration_ns
+from kubesim.cluster.names import resource_of
+from kubesim.drive import virtual
+from kubesim.kernel.time import SECOND, format_duration, format_time
+from kubesim.observe.metrics import Metrics
+from kubesim.observe.summary import summarize
+from kubesim.observe.timeline import Entry, Timeline
+from kubesim.observe.waits import Wait, waits
+from kubesim.workload import manifests
+from kubesim.workload.manifests import Manifest, Problem
+
+USER = "kubectl"
+Source = str | Path | Mapping[str, Any] | Sequence[Any]
+Predicate = Callable[["Cluster"], bool]
+
+
+class NotConverged(TimeoutError):
+    """A run ended before what it was to reach; ``waits`` says what waits for what."""
+
+    def __init__(self, message: str, waiting: Sequence[Wait]) -> None:
+        super().__init__("\n".join([message, *(f"  {wait}" for wait in waiting[:20])]))
+        self.waits = tuple(waiting)
+
+
+class Cluster:
+    """A control plane with nodes.
+
+    ``nodes`` is a number, ``{"count": 3, "template": Node}``, a list of these and of Node objects, or a file of them. ``seed`` decides
+    everything that is random; equal seeds and equal calls give equal digests. Further arguments are those of
+    ``kubesim.cluster.config.configure``. Raises ValueError that names the argument, its value and what was expected.
+
+    >>> with Cluster(nodes=3) as cluster:
+    ...     _ = cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"},
+    ...                        "spec": {"containers": [{"name": "main", "image": "nginx:1.27"}]}})
+    ...     _ = cluster.run_until_converged()
+    ...     cluster.get("Pod", "one")["status"]["phase"]
+    'Running'
+    """
+
+    def __init__(self, nodes: Nodes = 10, seed: int = 0, *, config: ClusterConfig | None = None, **options: Any) -> None:
+        self.config = configure(nodes, seed, **options) if config is None else config
+        self.warnings: list[Problem] = []
+        self.metrics = Metrics()
+        self._timeline = Timeline(self.config.timeline_entries_max)
+        self.parts: Parts = assemble(self.config, audit=(self.metrics.on_write, self._timeline.on_write))
+        self.kernel = self.parts.kernel
+        self.apiserver = self.parts.apiserver
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave nothing pending: a closed cluster does not run on."""
+        self.kernel.stop()
+
+    # -- objects --
+
+    def apply(self, *sources: Source) -> list[Object]:
+        """Create or update objects from files, directories, texts, dicts or lists of dicts; return them as stored.
+
+        A text without a line break is a path. All or nothing per file: everything in it is checked before anything is written.
+        Raises ManifestError with every problem found.
+        """
+        stored: list[Object] = []
+        for source in sources:
+            for manifest in _manifests(source):
+                self.warnings.extend(manifest.warnings)
+                stored.extend(applying.apply(self.apiserver, manifest))
+        return stored
+
+    def get(self, kind: str, name: str, namespace: str = "default") -> Object:
+        """The object, shared with the store. Raises ApiError 404."""
+        return self._call("get", kind, namespace, name)
+
+    def list(self, kind: str, namespace: str = "", label_selector: str = "") -> list[Object]:
+        """The objects of a kind, in all namespaces when ``namespace`` is empty, in the order of their names."""
+        options = {"labelSelector": label_selector} if label_selector else {}
+        items: list[Object] = self._call("list", kind, namespace, options=options)["items"]
+        return items
+
+    def delete(self, kind: str, name: str, namespace: str = "default", **options: Any) -> None:
+        """Delete an object as kubectl does: in the background, with its own grace period. Options are those of a delete request.
+
+        Raises ApiError 404.
+        """
+        self._call("delete", kind, namespace, name, options={"propagationPolicy": "Background", **options})
+
+    def scale(self, kind: str, name: str, replicas: int, namespace: str = "default") -> Object:
+        """Set the number of replicas through the scale subresource; returns the Scale. Raises ApiError 404 or 422."""
+        return self._call(
+            "patch", kind, namespace, name, obj={"spec": {"replicas": replicas}}, subresource="scale", options={"patchType": "merge"}
+        )
+
+    def _call(self, verb: str, kind: str, namespace: str, name: str = "", **rest: Any) -> Any:
+        resource = resource_of(self.apiserver, kind)
+        return self.apiserver.call(Request(verb, resource.name, namespace if resource.namespaced else "", name, user=USER, **rest))
+
+    # -- nodes --
+
+    def fail_node(self, name: str) -> None:
+        """Cut the power of a node: its kubelet and its containers stop, nobody is told. Raises ValueError for an unknown node."""
+        self._known_node(name)
+        self.parts.kubelets.fail(name)
+
+    def restore_node(self, name: str) -> None:
+        """Boot a failed node: its kubelet starts, reports, and starts its Pods again. Raises ValueError for an unknown node."""
+        self._known_node(name)
+        self.parts.kubelets.restore(name)
+
+    def _known_node(self, name: str) -> None:
+        if self.apiserver.peek("nodes", "", name) is None:
+            raise ValueError(f"there is no node called {name!r}; expected one of the {len(self.config.nodes)} nodes of this cluster")
+
+    # -- time --
+
+    @property
+    def now(self) -> str:
+        """The virtual time, as Kubernetes writes it."""
+        return format_time(self.kernel.now_ns)
+
+    @property
+    def virtual_seconds(self) -> float:
+        """The virtual time since the cluster was made."""
+        return (self.kernel.now_ns - self.kernel.start_ns) / SECOND
+
+    @property
+    def converged(self) -> bool:
+        """Whether nothing more happens by itself: only timers that are always there are left in the agenda. O(1)."""
+        return self.kernel.quiet
+
+    def run_for(self, duration: Duration, progress: Callable[[], object] | None = None) -> Self:
+        """Let time pass: nanoseconds, or a text such as ``"30s"``."""
+        virtual.run(self.kernel, until_ns=self.kernel.now_ns + duration_ns("duration", duration), progress=progress)
+        return self
+
+    def run_until(self, condition: str | Predicate, timeout: Duration = "1h", progress: Callable[[], object] | None = None) -> Self:
+        """Run until ``condition`` holds: a function of the cluster, or ``"KIND [NAMESPACE/]NAME STATE"``.
+
+        STATE is ``exists``, ``deleted``, ``available`` (all replicas), ``complete``, a condition type or a phase. Asked after each write. Raises
+        NotConverged when ``timeout`` of virtual time passes or nothing is left to happen, ValueError for a text that means nothing.
+        """
+        test = self._test(condition) if isinstance(condition, str) else condition
+        what = condition if isinstance(condition, str) else "the condition"
+        store, seen = self.parts.etcd.store, [-1]
+
+        def reached() -> bool:
+            if store.revision == seen[0]:
+                return False
+            seen[0] = store.revision
+            return bool(test(self))
+
+        self._run(reached, lambda: bool(test(self)), what, timeout, progress)
+        return self
+
+    def run_until_converged(self, timeout: Duration = "1h", progress: Callable[[], object] | None = None) -> Self:
+        """Run until nothing more happens by itself. Raises NotConverged when ``timeout`` of virtual time passes before."""
+        kernel = self.kernel
+        self._run(lambda: kernel.quiet, lambda: kernel.quiet, "convergence", timeout, progress)
+        return self
+
+    def _run(self, reached: Callable[[], bool], recheck: Callable[[], bool], what: str, timeout: Duration, progress: Any) -> None:
+        until_ns = self.kernel.now_ns + duration_ns("timeout", timeout)
+        reason = virtual.run(self.kernel, until_ns=until_ns, predicate=reached, progress=progress)
+        if reason != virtual.PREDICATE and not recheck():
+            raise NotConverged(f"{what} was not reached within {format_duration(duration_ns('timeout', timeout))} of virtual time", self.waits())
+
+    def _test(self, text: str) -> Predicate:
+        kind, namespace, name, state = parse_condition(text)
+        resource = resource_of(self.apiserver, kind)
+        place = namespace if resource.namespaced else ""
+        return lambda cluster: holds(state, cluster.apiserver.peek(resource.name, place, name))
+
+    # -- what can be seen --
+
+    @property
+    def digest(self) -> str:
+        """A digest of everything that happened and of the state it led to: 32 hexadecimal digits. O(objects)."""
+        state = blake2b(digest_size=16)
+        state.update(self.kernel.trace.digest().encode())
+        for pair in self.parts.etcd.store.range(b"\0", b"\0").kvs:
+            state.update(pair.key)
+            state.update(orjson.dumps(pair.value))
+        return state.hexdigest()
+
+    def objects(self, resource: str) -> Iterable[Object]:
+        """All objects of a resource (``pods``, ``deployments.apps``), without copying; none for one that is not served."""
+        return self.apiserver.peek_all(resource)
+
+    def waits(self) -> list[Wait]:
+        """What waits for what: Pods that are not running and why, claims, Services, workloads without a controller. O(objects)."""
+        kinds = {name: resource.kind.kind for name, resource in self.apiserver.registry.by_name.items()}
+        return waits(self.objects, kinds, self.parts.controller_names)
+
+    def timeline(self, kind: str = "", name: str = "", namespace: str = "") -> list[Entry]:
+        """The last writes (to the objects selected), oldest first: time, component, operation, revision."""
+        resource = resource_of(self.apiserver, kind).name if kind else ""
+        return self._timeline.entries(resource, namespace, name)
+
+    def summary(self) -> Object:
+        """The state in figures, JSON-shaped: nodes, Pods, placements, Deployments, Services, waits, writes, latencies. O(objects)."""
+        return {
+            "now": self.now,
+            "virtual_seconds": self.virtual_seconds,
+            "converged": self.converged,
+            "seed": self.config.seed,
+            "digest": self.digest,
+            "revision": self.parts.etcd.store.revision,
+            "events": self.kernel.dispatched_count,
+            **summarize(self.objects, self.metrics, self.waits()),
+        }
+
+
+def _manifests(source: Any) -> list[Manifest]:
+    if isinstance(source, Mapping):
+        return [manifests.from_objects([dict(source)])]
+    if isinstance(source, str) and "\n" in source:
+        return [manifests.parse(source)]
+    if isinstance(source, str | Path):
+        return [manifests.read(path) for path in manifests.sources(source)]
+    if isinstance(source, Sequence) and all(isinstance(each, Mapping) for each in source):
+        return [manifests.from_objects([dict(each) for each in source])]
+    if isinstance(source, Sequence) and not isinstance(source, bytes):
+        return [manifest for each in source for manifest in _manifests(each)]
+    raise ValueError(f"a source is {source!r:.60}; expected a path, a text, an object or a list of objects")
+
+
+__all__ = ["ApiError", "Cluster", "NotConverged"]
