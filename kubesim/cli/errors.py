@@ -1,0 +1,9 @@
+"""What the command complains about: an exception per exit status."""
+
+import click
+
+
+class BadInput(click.ClickException):
+    """A bad option or a bad file: exit status 2, one sentence per line."""
+
+    exit_code = 2
