@@ -23,9 +23,16 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 USER = "kubectl"
 PROBLEMS_MAX = 50
 # What an object of the same manifest may need to exist before its own dry run can succeed.
-FOUNDATIONS = frozenset(
-    ("Namespace", "PriorityClass", "ServiceAccount", "StorageClass", "LimitRange", "ResourceQuota", "RuntimeClass", "CustomResourceDefinition")
-)
+FOUNDATIONS = frozenset({
+    "CustomResourceDefinition",
+    "LimitRange",
+    "Namespace",
+    "PriorityClass",
+    "ResourceQuota",
+    "RuntimeClass",
+    "ServiceAccount",
+    "StorageClass",
+})  # fmt: skip
 
 
 def apply(apiserver: ApiServer, manifest: Manifest) -> list[Object]:

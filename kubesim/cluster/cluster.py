@@ -31,6 +31,8 @@ from kubesim.workload.manifests import Manifest, Problem
 USER = "kubectl"
 Source = str | Path | Mapping[str, Any] | Sequence[Any]
 Predicate = Callable[["Cluster"], bool]
+Waits = list[Wait]
+Entries = list[Entry]
 
 
 class NotConverged(TimeoutError):
@@ -155,8 +157,8 @@ class Cluster:
     def run_until(self, condition: str | Predicate, timeout: Duration = "1h", progress: Callable[[], object] | None = None) -> Self:
         """Run until ``condition`` holds: a function of the cluster, or ``"KIND [NAMESPACE/]NAME STATE"``.
 
-        STATE is ``exists``, ``deleted``, ``available`` (all replicas), ``complete``, a condition type or a phase. Asked after each write. Raises
-        NotConverged when ``timeout`` of virtual time passes or nothing is left to happen, ValueError for a text that means nothing.
+        STATE is ``exists``, ``deleted``, ``available`` (all replicas), ``complete``, a condition type or a phase. Asked after
+        each write. Raises NotConverged when ``timeout`` of virtual time passes, ValueError for a text that means nothing.
         """
         test = self._test(condition) if isinstance(condition, str) else condition
         what = condition if isinstance(condition, str) else "the condition"
@@ -168,20 +170,21 @@ class Cluster:
             seen[0] = store.revision
             return bool(test(self))
 
-        self._run(reached, lambda: bool(test(self)), what, timeout, progress)
+        until_ns = self.kernel.now_ns + duration_ns("timeout", timeout)
+        if virtual.run(self.kernel, until_ns, reached, progress) != virtual.PREDICATE and not test(self):
+            raise self._not_reached(what, timeout)
         return self
 
     def run_until_converged(self, timeout: Duration = "1h", progress: Callable[[], object] | None = None) -> Self:
         """Run until nothing more happens by itself. Raises NotConverged when ``timeout`` of virtual time passes before."""
-        kernel = self.kernel
-        self._run(lambda: kernel.quiet, lambda: kernel.quiet, "convergence", timeout, progress)
+        until_ns = self.kernel.now_ns + duration_ns("timeout", timeout)
+        if virtual.run(self.kernel, until_ns, progress=progress, until_quiet=True) != virtual.QUIET and not self.kernel.quiet:
+            raise self._not_reached("convergence", timeout)
         return self
 
-    def _run(self, reached: Callable[[], bool], recheck: Callable[[], bool], what: str, timeout: Duration, progress: Any) -> None:
-        until_ns = self.kernel.now_ns + duration_ns("timeout", timeout)
-        reason = virtual.run(self.kernel, until_ns=until_ns, predicate=reached, progress=progress)
-        if reason != virtual.PREDICATE and not recheck():
-            raise NotConverged(f"{what} was not reached within {format_duration(duration_ns('timeout', timeout))} of virtual time", self.waits())
+    def _not_reached(self, what: str, timeout: Duration) -> NotConverged:
+        span = format_duration(duration_ns("timeout", timeout))
+        return NotConverged(f"{what} was not reached within {span} of virtual time", self.waits())
 
     def _test(self, text: str) -> Predicate:
         kind, namespace, name, state = parse_condition(text)
@@ -205,12 +208,12 @@ class Cluster:
         """All objects of a resource (``pods``, ``deployments.apps``), without copying; none for one that is not served."""
         return self.apiserver.peek_all(resource)
 
-    def waits(self) -> list[Wait]:
+    def waits(self) -> Waits:
         """What waits for what: Pods that are not running and why, claims, Services, workloads without a controller. O(objects)."""
         kinds = {name: resource.kind.kind for name, resource in self.apiserver.registry.by_name.items()}
         return waits(self.objects, kinds, self.parts.controller_names)
 
-    def timeline(self, kind: str = "", name: str = "", namespace: str = "") -> list[Entry]:
+    def timeline(self, kind: str = "", name: str = "", namespace: str = "") -> Entries:
         """The last writes (to the objects selected), oldest first: time, component, operation, revision."""
         resource = resource_of(self.apiserver, kind).name if kind else ""
         return self._timeline.entries(resource, namespace, name)

@@ -31,8 +31,8 @@ def parse_condition(text: str) -> Condition:
 def holds(state: str, obj: Object | None) -> bool:
     """Whether an object (None: it does not exist) is in ``state``.
 
-    ``exists`` and ``deleted`` are about existence; ``available`` and ``complete`` of a Deployment about all its replicas; any other word is a
-    condition type with status True or a phase.
+    ``exists`` and ``deleted`` are about existence, ``available`` and ``complete`` of a Deployment about all its replicas; any
+    other word is a condition type with status True, or a phase.
     """
     if state in ("deleted", "exists"):
         return (obj is None) == (state == "deleted")

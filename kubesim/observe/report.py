@@ -35,10 +35,10 @@ def _tables(result: Object, steps: Sequence[Step]) -> Iterable[Table]:
         rows = [(each["object"], _number(each["count"]), each["waits_for"]) for each in result["waits"]]
         yield "What waits for what", ("object", "count", "waits for"), rows
     if result["deployments"]:
-        rows = [(f"{each['namespace']}/{each['name']}", _number(each["available"]), _number(each["replicas"])) for each in result["deployments"]]
+        rows = [(_place(each), _number(each["available"]), _number(each["replicas"])) for each in result["deployments"]]
         yield "Deployments", ("name", "available", "replicas"), rows
     if result["services"]:
-        rows = [(f"{each['namespace']}/{each['name']}", _number(each["endpoints"])) for each in result["services"]]
+        rows = [(_place(each), _number(each["endpoints"])) for each in result["services"]]
         yield "Services", ("name", "endpoints"), rows
     yield "Writes by component", ("component", "writes"), [(name, _number(count)) for name, count in result["writes_by_component"].items()]
     yield "Writes by resource", ("resource", "operation", "writes"), [
@@ -63,6 +63,10 @@ def _facts(result: Object) -> Iterable[tuple[str, str]]:
     yield "digest", result["digest"]
 
 
+def _place(row: Object) -> str:
+    return f"{row['namespace']}/{row['name']}"
+
+
 def _number(value: Any) -> str:
     if value is None:
         return "none"
@@ -82,7 +86,8 @@ def _cell(text: str) -> str:
 
 
 def _html(tables: Iterable[Table]) -> str:
-    parts = [f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{TITLE}</title><style>{STYLE}</style></head><body>', f"<h1>{TITLE}</h1>"]
+    head = f'<head><meta charset="utf-8"><title>{TITLE}</title><style>{STYLE}</style></head>'
+    parts = [f'<!doctype html>\n<html lang="en">{head}<body>', f"<h1>{TITLE}</h1>"]
     for heading, columns, rows in tables:
         parts.append(f"<h2>{escape(heading)}</h2>\n<table>")
         if any(columns):
