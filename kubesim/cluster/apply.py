@@ -7,17 +7,20 @@ Upstream: kubectl/pkg/cmd/apply (client-side apply), kubectl/pkg/validation.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
+from kubesim.api import schema
 from kubesim.api.errors import ApiError
 from kubesim.api.kinds.contract import Kind
-from kubesim.api.schema import field_problems
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Object, Request, create, patch
 from kubesim.apiserver.server import ApiServer
 from kubesim.cluster.names import unknown_kind
-from kubesim.workload.manifests import Item, Manifest, ManifestError, Problem
+from kubesim.cluster.three_way import patch_of
+from kubesim.workload.documents import tokens
+from kubesim.workload.manifests import Item, Manifest, ManifestError, Problem, shown
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 USER = "kubectl"
@@ -70,8 +73,21 @@ def _resources(apiserver: ApiServer, manifest: Manifest) -> list[Resource]:
 
 
 def _wrong_fields(item: Item, kind: Kind) -> Iterator[Problem]:
-    for path, message in field_problems(kind.schema, item.object):
-        yield item.problem(path, message)
+    for found in schema.check(item.object, kind.schema):
+        if found.kind == "unknown":
+            yield item.problem(found.path, f"unknown field, its value is {shown(found.value)}; {_neighbours(kind, found.path)}")
+        else:
+            yield item.problem(found.path, f"Invalid value: {shown(found.value)}: expected {found.expected}")
+
+
+def _neighbours(kind: Kind, path: str) -> str:
+    """What may stand where an unknown field stands."""
+    *parents, name = tokens(path)
+    parent = schema.field_at(kind.schema, tuple(part for part in parents if not part.isdigit())) if parents else None
+    definition = schema.definition(parent.ref or (parent.item.ref if parent.item else "") if parent else kind.schema)
+    known = list(definition.fields) if definition else []
+    close = get_close_matches(name, known, 1, 0.6)
+    return f'expected for example "{close[0]}"' if close else f"expected one of {', '.join(known)}"
 
 
 def _try(apiserver: ApiServer, item: Item, resource: Resource, founded: bool) -> Iterator[Problem]:
@@ -115,7 +131,7 @@ def _write(apiserver: ApiServer, item: Item, resource: Resource) -> Object:
 
 
 def _request(apiserver: ApiServer, item: Item, resource: Resource, dry_run: bool) -> Request:
-    obj = item.object
+    obj = schema.clean(item.object, resource.kind.schema)
     metadata = obj["metadata"]
     namespace = (metadata.get("namespace") or "default") if resource.namespaced else ""
     options: dict[str, Any] = {"dryRun": True} if dry_run else {}
@@ -125,7 +141,7 @@ def _request(apiserver: ApiServer, item: Item, resource: Resource, dry_run: bool
         request = create(resource.name, namespace, _remembering(obj, obj), **options)
     else:
         before = (old["metadata"].get("annotations") or {}).get(LAST_APPLIED)
-        body = _remembering(merge(json.loads(before) if before else {}, obj), obj)
+        body = _remembering(patch_of(json.loads(before) if before else {}, obj, resource.kind.schema), obj)
         request = patch(resource.name, namespace, name, body, "strategic", **options)
     request.user = USER
     return request
@@ -138,29 +154,3 @@ def _remembering(body: Object, applied: Object) -> Object:
     remembered = {**applied, "metadata": {**applied["metadata"], "annotations": annotations}}
     text = json.dumps(remembered, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
     return {**body, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), LAST_APPLIED: text}}}
-
-
-def merge(before: Any, after: Any) -> Any:
-    """``after`` as a patch: with a null for each field that ``before`` has and ``after`` has not.
-
-    >>> merge({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}})
-    {'b': {'d': 3, 'c': None}, 'a': None}
-    """
-    if not isinstance(after, dict):
-        return _merge_lists(before, after) if isinstance(after, list) and isinstance(before, list) else after
-    known = before if isinstance(before, dict) else {}
-    result = {key: merge(known.get(key), value) for key, value in after.items()}
-    for key in known:
-        if key not in after:
-            result[key] = None
-    return result
-
-
-def _merge_lists(before: Sequence[Any], after: Sequence[Any]) -> list[Any]:
-    """Items are matched by name; an item that is gone becomes a delete directive, which only lists with a merge key understand."""
-    known = {each["name"]: each for each in before if isinstance(each, dict) and isinstance(each.get("name"), str)}
-    if len(known) != len(before) or not all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in after):
-        return list(after)
-    names = {each["name"] for each in after}
-    kept = [merge(known.get(each["name"]), each) for each in after]
-    return [*kept, *({"name": name, "$patch": "delete"} for name in known if name not in names)]
