@@ -61,7 +61,7 @@ def run(
     try:
         where: Any = nodes_file if nodes_file is not None else DEFAULT_NODES if nodes is None else nodes
         cluster = Cluster(where, seed, timeline_entries_max=0)
-        follower = _follow(cluster) if flow else None
+        follower = cluster.follow() if flow else None
         _apply(cluster, manifests, pods, flow)
     except (ManifestError, ValueError) as error:
         raise BadInput(str(error)) from error
@@ -104,11 +104,6 @@ def _check(
     if report is not None and not Path(report).resolve().parent.is_dir():
         raise BadInput(f'--report is "{report}"; expected a file in a directory that exists')
 
-
-def _follow(cluster: Any) -> Any:
-    from kubesim.observe.flow import Flow
-
-    return Flow.of(cluster)
 
 
 def _apply(cluster: Any, manifests: tuple[str, ...], pods: int | None, flow: bool) -> None:

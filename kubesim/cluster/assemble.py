@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kubesim.apiserver.server import ApiServer, Audit
 from kubesim.client.link import DirectLink
 from kubesim.cluster.config import ClusterConfig
-from kubesim.controllers import CONTROLLERS
+from kubesim.controllers import all_controllers
 from kubesim.controllers.runner import ControllerManager
 from kubesim.etcd.local import LocalEtcd
 from kubesim.kernel.loop import Kernel
@@ -45,10 +45,12 @@ def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts:
     def link(user: str) -> DirectLink:
         return DirectLink(kernel, apiserver, user, config.watch_latency_ns)
 
-    controllers = ControllerManager(kernel, link("kube-controller-manager"), CONTROLLERS)
+    controllers = ControllerManager(kernel, link("kube-controller-manager"), all_controllers())
     scheduler = Scheduler(kernel, link("kube-scheduler"))
-    kubelets = Kubelets(kernel, link("kubelet"), config.nodes)
+    kubelets = Kubelets(kernel, link("kubelet"))
     controllers.start()
     scheduler.start()
     kubelets.start()
+    for node in config.nodes:
+        kubelets.add_node(node)
     return Parts(kernel, etcd, apiserver, controllers, scheduler, kubelets)

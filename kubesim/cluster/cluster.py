@@ -21,6 +21,7 @@ from kubesim.cluster.config import ClusterConfig, Duration, Nodes, configure, du
 from kubesim.cluster.names import resource_of
 from kubesim.drive import virtual
 from kubesim.kernel.time import SECOND, format_duration, format_time
+from kubesim.observe.flow import Flow
 from kubesim.observe.metrics import Metrics
 from kubesim.observe.summary import summarize
 from kubesim.observe.timeline import Entry, Timeline
@@ -82,12 +83,12 @@ class Cluster:
         A text without a line break is a path. All or nothing per file: everything in it is checked before anything is written.
         Raises ManifestError with every problem found.
         """
-        stored: list[Object] = []
-        for source in sources:
-            for manifest in _manifests(source):
-                self.warnings.extend(manifest.warnings)
-                stored.extend(applying.apply(self.apiserver, manifest))
-        return stored
+        return [obj for source in sources for manifest in _manifests(source) for obj in self.apply_manifest(manifest)]
+
+    def apply_manifest(self, manifest: Manifest) -> list[Object]:
+        """Apply a manifest that was parsed before; the same rules. Its reader's warnings are added to ``warnings``."""
+        self.warnings.extend(manifest.warnings)
+        return applying.apply(self.apiserver, manifest)
 
     def get(self, kind: str, name: str, namespace: str = "default") -> Object:
         """The object, shared with the store. Raises ApiError 404."""
@@ -112,11 +113,22 @@ class Cluster:
             "patch", kind, namespace, name, obj={"spec": {"replicas": replicas}}, subresource="scale", options={"patchType": "merge"}
         )
 
+    def patch(self, kind: str, name: str, body: Any, namespace: str = "default", patch_type: str = "strategic") -> Object:
+        """Patch an object: ``strategic`` as kubectl does, ``merge`` or ``json``; returns it as stored. Raises ApiError 404, 409 or 422."""
+        return self._call("patch", kind, namespace, name, obj=body, options={"patchType": patch_type})
+
     def _call(self, verb: str, kind: str, namespace: str, name: str = "", **rest: Any) -> Any:
         resource = resource_of(self.apiserver, kind)
         return self.apiserver.call(Request(verb, resource.name, namespace if resource.namespaced else "", name, user=USER, **rest))
 
     # -- nodes --
+
+    def follow(self) -> Flow:
+        """Record the path of the next Deployment that is created, step by step."""
+        flow = Flow(self.apiserver.peek)
+        self.apiserver.audit.append(flow.on_write)
+        self.parts.controllers.observers.append(flow.on_reconcile)
+        return flow
 
     def fail_node(self, name: str) -> None:
         """Cut the power of a node: its kubelet and its containers stop, nobody is told. Raises ValueError for an unknown node."""

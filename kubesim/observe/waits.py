@@ -21,9 +21,7 @@ CONTROLLERS = {
 }
 CLAIM_CONTROLLER = "persistentvolume-binder-controller"
 # Volumes that the kubelet makes from what it has: everything else needs a driver on the node.
-LOCAL_VOLUMES = frozenset(
-    ("configMap", "downwardAPI", "emptyDir", "ephemeral", "hostPath", "image", "persistentVolumeClaim", "projected", "secret")
-)
+LOCAL_VOLUMES = frozenset(("configMap", "downwardAPI", "emptyDir", "hostPath", "image", "projected", "secret"))
 
 
 class Wait(NamedTuple):
@@ -143,7 +141,8 @@ def pod_reason(pod: Object, drivers: Collection[str] = ()) -> str:
         for volume in pod["spec"].get("volumes") or ():
             source = next((key for key in volume if key != "name"), "")
             if source and source not in LOCAL_VOLUMES and source not in drivers:
-                return f'its volume "{volume["name"]}": no node has a driver for {source}'
+                claim = f' "{volume[source].get("claimName")}"' if source == "persistentVolumeClaim" else ""
+                return f'its volume "{volume["name"]}": no node has a driver for {source}{claim}'
     return _containers(status, phase)
 
 
