@@ -1,0 +1,43 @@
+"""What every test run tells at its end: how many hypothesis examples ran, and what was skipped for which reason."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import statistics
+
+EXAMPLES = "hypothesis_examples"
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Count the examples of a test; the count travels with the report, so it arrives from xdist's workers too."""
+    before, count = statistics.collector.value, 0
+
+    def collect(found: Any) -> None:
+        nonlocal count
+        phases = [phase for phase in found.values() if isinstance(phase, dict)]
+        count += sum(case["status"] in ("valid", "interesting") for phase in phases for case in phase.get("test-cases", ()))
+        if before is not None:
+            before(found)
+
+    try:
+        with statistics.collector.with_value(collect):
+            return (yield)
+    finally:
+        if count:
+            item.user_properties.append((EXAMPLES, count))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the totals."""
+    reports = [report for found in terminalreporter.stats.values() for report in found if isinstance(report, pytest.TestReport)]
+    examples = sum(value for report in reports if report.when == "call" for name, value in report.user_properties if name == EXAMPLES)
+    terminalreporter.write_line(f"hypothesis: {examples} examples")
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", ()):
+        longrepr = report.longrepr
+        reasons[str(longrepr[2] if isinstance(longrepr, tuple) else longrepr).removeprefix("Skipped: ")] += 1
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"skipped: {count} × {reason}")
