@@ -213,7 +213,7 @@ class Cluster:
         state.update(self.kernel.trace.digest().encode())
         for pair in self.parts.etcd.store.range(b"\0", b"\0").kvs:
             state.update(pair.key)
-            state.update(orjson.dumps(pair.value))
+            state.update(orjson.dumps(pair.value, option=orjson.OPT_NON_STR_KEYS))
         return state.hexdigest()
 
     def objects(self, resource: str) -> Iterable[Object]:

@@ -10,7 +10,7 @@ Upstream: cmd/kube-controller-manager, the processNextWorkItem of every controll
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from kubesim.api import meta
@@ -27,6 +27,7 @@ from kubesim.kernel import MILLISECOND, Kernel, Wakeup
 
 BUSY_NS = 10 * MILLISECOND
 READS = ("get", "list")
+Observer = Callable[[int, str, str, str], object]  # (time_ns, controller, resource, key)
 
 
 class ControllerManager:
@@ -41,6 +42,7 @@ class ControllerManager:
         self.busy_ns = busy_ns
         self.informers = InformerFactory(link)
         self.caches = Caches(self.informers.informer)
+        self.observers: list[Observer] = []  # told of every reconcile before it happens
         self.workers = [_Worker(self, controller) for controller in controllers]
         names = [controller.name for controller in controllers]
         if len(set(names)) < len(names):
@@ -137,6 +139,8 @@ class _Worker:
             self.queue.done(key)
             return
         self.reconcile_count += 1
+        for observe in self.manager.observers:
+            observe(now_ns, self.user, self.controller.resource, key)
         _Job(self, key, self.controller.reconcile(key, self.view, now_ns)).step()
 
 
