@@ -20,17 +20,15 @@ def console() -> Console:
 
 
 def print_flow(flow: Any) -> None:
-    """Print the steps of a Deployment, one line each."""
+    """Print the steps of a Deployment, one line each: time, component, object, resourceVersion, what happened."""
     out = console()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("virtual time", justify="right", no_wrap=True)
-    for heading in ("component", "step", "object", "resourceVersion"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "resourceVersion" else "left")
-    for step in flow.steps:
-        revision = str(step.revision) if step.revision else ""
-        table.add_row(step.time, step.component, step.text, step.object, revision)
+    rows = [("virtual time", "component", "object", "resourceVersion", "step")]
+    rows += [(step.time, step.component, step.object, str(step.revision), step.text) for step in flow.steps]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
     out.print(Text(f"The path of Deployment {flow.namespace}/{flow.name}", style="bold"))
-    out.print(table)
+    for index, (time, component, name, revision, text) in enumerate(rows):
+        columns = (time.rjust(widths[0]), component.ljust(widths[1]), name.ljust(widths[2]), revision.rjust(widths[3]), text)
+        out.print(Text("  ".join(columns), style="bold" if not index else ""), soft_wrap=True)
     for line in flow.omitted():
         out.print(line)
     out.print()

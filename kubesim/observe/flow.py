@@ -17,6 +17,8 @@ STEPS_MAX = 500
 VERBS = {"create": "create", "update": "update", "patch": "patch", "delete": "delete"}
 EVENT_RESOURCES = ("events", "events.events.k8s.io")
 FOLLOWED = ("deployments.apps", "replicasets.apps", "pods")
+RUNTIME_REASONS = frozenset(("Pulling", "Pulled", "Created", "Started", "Killing", "BackOff", "Failed"))  # a kubelet's Events about its runtime
+NODE_USER = "system:node:"
 Peek = Callable[[str, str, str], Object | None]
 
 
@@ -129,7 +131,10 @@ class Flow:
         component = event.get("reportingComponent") or source.get("component") or "unknown"
         message = event.get("message") or event.get("note") or ""
         host = source.get("host") or (event.get("reportingInstance") if component == "kubelet" else "")
-        self._tell(time_ns, f"{component} {host}" if host else component, f"event {event.get('reason')}: {message}", found, revision)
+        teller = f"{component} {host}" if host else component
+        if event.get("reason") in RUNTIME_REASONS:
+            teller += " → CRI"
+        self._tell(time_ns, teller, f"event {event.get('reason')}: {message}", found, revision)
 
     def _shows_followed(self, piece: Object) -> bool:
         return any((each.get("targetRef") or {}).get("uid") in self._followed for each in piece.get("endpoints") or ())
@@ -139,6 +144,8 @@ class Flow:
         if looked is not None:
             seen_ns, what, seen = looked
             self._append(seen_ns, component, what, seen, int(seen["metadata"]["resourceVersion"]))
+        if component.startswith(NODE_USER):
+            component = f"kubelet {component.removeprefix(NODE_USER)}"
         arrow = component if text.startswith("event ") else f"{component} → apiserver → etcd"
         self._append(time_ns, arrow, text, obj, revision)
 
