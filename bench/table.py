@@ -1,7 +1,8 @@
 """Run every benchmark at full size and print the table of README.md: ``python -m bench.table``.
 
-A row is ``count`` things of a ``unit`` in the median round (``extra_info`` of the benchmark, see conftest.py). The scenarios of whole clusters
-also have wall time and peak memory, and floors that the last column holds against them. ``--write`` puts the table into README.md.
+A row is ``count`` things of a ``unit`` in the median round (``extra_info`` of the benchmark, see conftest.py). The scenarios of whole
+clusters also have wall time and peak memory, and floors that the last column holds against them. ``--write`` puts the table into
+README.md.
 """
 
 import json

@@ -30,7 +30,9 @@ class Server(Protocol):
     def call(self, request: Request) -> Object:
         """Answer a request in place. Raises ApiError."""
 
-    def watch_list(self, resource: str, **selection: Any) -> tuple[Sequence[Object], int, Watch]:
+    def watch_list(
+        self, resource: str, *, namespace: str = "", label_selector: str = "", field_selector: str = "", on_ready: Callable[[], object]
+    ) -> tuple[Sequence[Object], int, Watch]:
         """List, and open a watch from there."""
 
 

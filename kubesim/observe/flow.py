@@ -17,7 +17,8 @@ STEPS_MAX = 500
 VERBS = {"create": "create", "update": "update", "patch": "patch", "delete": "delete"}
 EVENT_RESOURCES = ("events", "events.events.k8s.io")
 FOLLOWED = ("deployments.apps", "replicasets.apps", "pods")
-RUNTIME_REASONS = frozenset(("Pulling", "Pulled", "Created", "Started", "Killing", "BackOff", "Failed"))  # a kubelet's Events about its runtime
+# A kubelet's Events about its container runtime.
+RUNTIME_REASONS = frozenset(("Pulling", "Pulled", "Created", "Started", "Killing", "BackOff", "Failed"))
 NODE_USER = "system:node:"
 Peek = Callable[[str, str, str], Object | None]
 

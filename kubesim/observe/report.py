@@ -26,6 +26,7 @@ def render(result: Object, form: str, steps: Sequence[Step] = ()) -> str:
 
 
 def _tables(result: Object, steps: Sequence[Step]) -> Iterable[Table]:
+    rows: list[Sequence[str]]
     yield "Run", ("", ""), [(name, text) for name, text in _facts(result)]
     yield "Latencies (virtual seconds)", ("", "Pods", "p50", "p99", "maximum"), [
         (name.replace("_", " "), *(_number(each[key]) for key in ("count", "p50_seconds", "p99_seconds", "max_seconds")))

@@ -115,7 +115,8 @@ class _Player:
             raise ValueError(f"line {block.line}: there is no command {name!r}; expected one of {', '.join(_COMMANDS)}")
         try:
             if name == "cluster":
-                self._cluster = Cluster(**{key: int(value) for key, _, value in (word.partition("=") for word in words)})
+                options: dict[str, Any] = {key: int(value) for key, _, value in (word.partition("=") for word in words)}
+                self._cluster = Cluster(**options)
                 return [f"{len(self._cluster.config.nodes)} nodes"]
             if self._cluster is None:
                 raise ValueError("the first command of a script is cluster")
