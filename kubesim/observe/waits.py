@@ -5,7 +5,8 @@ too few Pods, Services without endpoints. Pods of one owner that wait for the sa
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 Object = dict[str, Any]
 Lister = Callable[[str], Iterable[Object]]  # resource -> its objects, in all namespaces
@@ -24,7 +25,8 @@ CLAIM_CONTROLLER = "persistentvolume-binder-controller"
 LOCAL_VOLUMES = frozenset(("configMap", "downwardAPI", "emptyDir", "hostPath", "image", "projected", "secret"))
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wait:
     """``count`` Pods of (or simply) ``object`` wait for something."""
 
     object: str  # 'Pod default/web' or 'Deployment default/web'
