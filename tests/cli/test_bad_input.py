@@ -32,7 +32,7 @@ def changed(old: str, new: str) -> str:
 
 
 FILES = {
-    "not YAML": ("a: [1\nb: 2\n", "document 1, line 2, column 1: not YAML: while parsing a flow sequence did not find expected ',' or ']'"),
+    "not YAML": ("a: [1\nb: 2\n", "document 1, line 2, column 2: not YAML: while parsing a flow sequence did not find expected ',' or ']'"),
     "a binary": ("a: \x00", "document 1: not YAML: unacceptable character #x0000: control characters are not allowed"),
     "empty": ("# nothing yet\n---\n", "holds no objects; expected at least one Kubernetes object"),
     "not an object": ("- a\n- b\n", "document 1, line 1: the value is a list; expected a mapping with apiVersion, kind and metadata"),
