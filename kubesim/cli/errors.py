@@ -3,6 +3,12 @@
 import click
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C: exit status 130."""
+
+    exit_code = 130
+
+
 class BadInput(click.ClickException):
     """A bad option or a bad file: exit status 2, one sentence per line."""
 

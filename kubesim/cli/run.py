@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from kubesim.cli.errors import BadInput
+from kubesim.cli.errors import BadInput, Interrupted
 from kubesim.cli.progress import Progress
 
 FLOW_REPLICAS = 2
@@ -124,15 +124,19 @@ def _apply(cluster: Any, manifests: tuple[str, ...], pods: int | None, flow: boo
 def _run(cluster: Any, duration_ns: int | None) -> str:
     """Run; returns what was not reached, as a sentence."""
     from kubesim.cluster.cluster import NotConverged
+    from kubesim.kernel.time import format_duration
 
     with Progress(cluster) as progress:
-        if duration_ns is not None:
-            cluster.run_for(duration_ns, progress=progress.update)
-            return ""
         try:
+            if duration_ns is not None:
+                cluster.run_for(duration_ns, progress=progress.update)
+                return ""
             cluster.run_until_converged(CONVERGENCE_TIMEOUT, progress=progress.update)
         except NotConverged as error:
             return str(error).splitlines()[0]
+        except KeyboardInterrupt:
+            passed = format_duration(cluster.kernel.now_ns - cluster.kernel.start_ns)
+            raise Interrupted(f"interrupted after {passed} of virtual time, {cluster.metrics.running_count} Pods had started") from None
     return ""
 
 

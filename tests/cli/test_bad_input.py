@@ -36,7 +36,10 @@ FILES = {
     "a binary": ("a: \x00", "document 1: not YAML: unacceptable character #x0000: control characters are not allowed"),
     "empty": ("# nothing yet\n---\n", "holds no objects; expected at least one Kubernetes object"),
     "not an object": ("- a\n- b\n", "document 1, line 1: the value is a list; expected a mapping with apiVersion, kind and metadata"),
-    "no name": (changed("name: web", "labels: {}"), 'document 1 (Deployment ""), line 4: metadata.name: missing; expected the object\'s name'),
+    "no name": (
+        changed("name: web", "labels: {}"),
+        "document 1 (Deployment \"\"), line 3: metadata.name: missing; expected the object's name",
+    ),
     "an unknown kind": (
         changed("kind: Deployment", "kind: Deploymnet"),
         'document 1 (Deploymnet "web"), line 2: kind: no kind "Deploymnet" in version "apps/v1"; expected Deployment',

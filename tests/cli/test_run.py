@@ -1,7 +1,6 @@
 """``kubesim run``: what it prints, in which form, and how it ends."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -156,11 +155,12 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c_ends_with_130_and_leaves_nothing() -> None:
-    command = [sys.executable, "-m", "kubesim", "run", "--nodes", "100", "--pods", "5000"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    assert process.stderr is not None
+    command = [sys.executable, "-m", "kubesim", "run", "--nodes", "1000", "--pods", "100000"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1.0)  # well inside the run, whatever it is doing
+        process.wait(2.0)  # somewhere inside the run, whatever it is doing
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "kubesim: interrupted\n")
+    assert (process.returncode, out) == (130, "")
+    assert err.strip().startswith("kubesim: interrupted")
+    assert "Traceback" not in err
