@@ -15,7 +15,7 @@ from kubesim.controllers.runner import ControllerManager
 from kubesim.etcd.local import LocalEtcd
 from kubesim.kernel.loop import Kernel
 from kubesim.kubelet.kubelets import Kubelets
-from kubesim.scheduler import Scheduler
+from kubesim.scheduler.scheduler import Scheduler
 
 
 @dataclass(frozen=True, slots=True)
