@@ -193,6 +193,11 @@ class SchedulingQueue:
             self._leave_group(queued, queued.info)
             self._requeue(queued, now_ns)
 
+    @property
+    def backs_off(self) -> bool:
+        """Whether a Pod waits for the end of its back-off."""
+        return any(self._head(heap) is not None for heap in (self._backoff, self._error_backoff))
+
     def next_deadline_ns(self) -> int | None:
         """When ``flush`` will have something to do, if nothing else happens; None: never."""
         deadlines = [heap[0][0] for heap in (self._backoff, self._error_backoff) if self._head(heap) is not None]

@@ -17,7 +17,7 @@ from kubesim.apiserver.requests import Object, bind, patch
 from kubesim.client.contract import Link
 from kubesim.client.events import SeriesRecorder
 from kubesim.client.informer import InformerFactory
-from kubesim.kernel.loop import Kernel
+from kubesim.kernel.loop import PRIORITY_NORMAL, PRIORITY_STANDING, Kernel
 from kubesim.kernel.time import format_time
 from kubesim.kernel.wake import Wakeup
 from kubesim.scheduler.changes import assigned_pod_changes, node_changes, waiting_pod_changes
@@ -58,6 +58,7 @@ class Scheduler:
         self._wakeup = Wakeup(kernel, self._run)
         self._timer = 0  # the agenda's handle of the next flush of the queue
         self._timer_ns = -1
+        self._timer_priority = PRIORITY_NORMAL
         self._is_busy = False  # a cycle that takes time is under way
 
     def start(self) -> None:
@@ -239,14 +240,18 @@ class Scheduler:
     def _set_timer(self) -> None:
         """Wake up when the queue has something to flush."""
         deadline_ns = self.queue.next_deadline_ns()
-        if deadline_ns == self._timer_ns or (deadline_ns is None and self._timer_ns < 0):
+        # The flush of what has been unschedulable for long stands: it is a safety net, and nothing is expected of it. Nor is anything
+        # of the back-off of Pods that no plugin has rejected because there is not one node.
+        waits = self.queue.backs_off and self.engine.table.node_count > 0
+        priority = PRIORITY_NORMAL if waits else PRIORITY_STANDING
+        if (deadline_ns, priority) == (self._timer_ns, self._timer_priority) or (deadline_ns is None and self._timer_ns < 0):
             return
         if self._timer_ns >= 0:
             self.kernel.cancel(self._timer)
             self._timer_ns = -1
         if deadline_ns is not None:
-            self._timer_ns = deadline_ns
-            self._timer = self.kernel.at(max(deadline_ns, self.kernel.now_ns), self._on_timer)
+            self._timer_ns, self._timer_priority = deadline_ns, priority
+            self._timer = self.kernel.at(max(deadline_ns, self.kernel.now_ns), self._on_timer, priority=priority)
 
     def _on_timer(self) -> None:
         self._timer_ns = -1
