@@ -78,8 +78,14 @@ FILES = {
         'document 1 (Deployment "web"), line 11: spec.template.metadata.labels: Invalid value: {"app":"other"}: `selector` does not match '
         "template `labels`",
     ),
-    "an impossible name": (changed("name: web", "name: Web_1"), 'line 4: metadata.name: Invalid value: "Web_1": a lowercase RFC 1123 subdomain'),
-    "a missing namespace": (changed("name: web", "name: web\n  namespace: shop"), 'document 1 (Deployment "web"), line 1: namespaces "shop" not found'),
+    "an impossible name": (
+        changed("name: web", "name: Web_1"),
+        'document 1 (Deployment "Web_1"), line 4: metadata.name: Invalid value: "Web_1": a lowercase RFC 1123 subdomain must consist of',
+    ),
+    "a missing namespace": (
+        changed("name: web", "name: web\n  namespace: shop"),
+        'document 1 (Deployment "web"), line 1: namespaces "shop" not found',
+    ),
 }
 
 
@@ -110,7 +116,10 @@ OPTIONS = [
     (["run", "--pods", "1", "--nodes", "-3"], "--nodes is -3; expected 0 or more"),
     (["run", "--pods", "1", "--nodes", "3", "--nodes-file", "x"], "--nodes and --nodes-file are both given; expected one of them"),
     (["run", "--pods", "1", "--nodes", "1000000"], "the number of nodes is 1000000; expected a number from 0 to 200000"),
-    (["run", "--pods", "1", "--nodes-file", "no.yaml"], "no.yaml: cannot be read: No such file or directory; expected a YAML or JSON file of Nodes"),
+    (
+        ["run", "--pods", "1", "--nodes-file", "no.yaml"],
+        "no.yaml: cannot be read: No such file or directory; expected a YAML or JSON file of Nodes",
+    ),
     (["run", "--pods", "1", "--seed", "-1"], "seed is -1; expected a number from 0 to 18446744073709551615"),
     (["run", "--pods", "1", "--until", "soon"], '--until is "soon"; expected "converged" or a duration such as "90s" or "1h30m"'),
     (["run", "--pods", "1", "--report", "r.pdf"], '--report is "r.pdf"; expected a file name that ends in .html or .md'),

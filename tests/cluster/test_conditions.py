@@ -43,7 +43,10 @@ def test_a_condition_is_three_words() -> None:
     assert parse_condition("node n-1 ready") == ("node", "default", "n-1", "ready")
 
 
-@pytest.mark.parametrize("text", ["", "Deployment web", "Deployment web available now", "Deployment /web available", "Deployment shop/ ready"])
+NONSENSE = ["", "Deployment web", "Deployment web available now", "Deployment /web available", "Deployment shop/ ready"]
+
+
+@pytest.mark.parametrize("text", NONSENSE)
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="expected KIND"):
         parse_condition(text)

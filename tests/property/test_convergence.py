@@ -9,7 +9,7 @@ from kubesim import Cluster
 from kubesim.testing.builders import deployment, service
 from kubesim.testing.invariants import broken
 from kubesim.testing.scripts import set_image
-from kubesim.testing.strategies import Step, histories, play, rollouts
+from kubesim.testing.strategies import IMAGES, Step, histories, play, rollouts
 from kubesim.testing.watchdog import RollingUpdateBounds, Watchdog
 
 NODES = 3
@@ -42,7 +42,7 @@ def assert_at_rest(cluster: Cluster) -> None:
 
 @settings(SLOW, max_examples=40)
 @given(histories(NODES), st.integers(0, 2**32), st.booleans())
-@example([Step("0s", "create", ("a", 3, None)), Step("3s", "fail", (1,)), Step("6m", "update", ("a", "docker.io/library/redis:7.4"))], 0, False)
+@example([Step("0s", "create", ("a", 3, None)), Step("3s", "fail", (1,)), Step("6m", "update", ("a", IMAGES[1]))], 0, False)
 @example([Step("0s", "create", ("a", 2, None)), Step("1ms", "delete", ("a",)), Step("0s", "create", ("a", 1, None))], 0, False)
 def test_everything_reaches_the_desired_state(history: list[Step], seed: int, shuffle_ties: bool) -> None:
     cluster = watched(seed, shuffle_ties=shuffle_ties)
