@@ -40,7 +40,7 @@ def assert_at_rest(cluster: Cluster) -> None:
     assert cluster.metrics.write_count == before, [str(entry) for entry in cluster.timeline()[-5:]]
 
 
-@settings(SLOW, max_examples=40)
+@settings(SLOW, max_examples=200)
 @given(histories(NODES), st.integers(0, 2**32), st.booleans())
 @example([Step("0s", "create", ("a", 3, None)), Step("3s", "fail", (1,)), Step("6m", "update", ("a", IMAGES[1]))], 0, False)
 @example([Step("0s", "create", ("a", 2, None)), Step("1ms", "delete", ("a",)), Step("0s", "create", ("a", 1, None))], 0, False)
@@ -52,7 +52,7 @@ def test_everything_reaches_the_desired_state(history: list[Step], seed: int, sh
     assert_at_rest(cluster)
 
 
-@settings(SLOW, max_examples=30)
+@settings(SLOW, max_examples=60)
 @given(st.integers(1, 12), rollouts(), st.integers(1, 3), st.integers(0, 2**32))
 def test_a_rolling_update_keeps_its_bounds_at_every_write(replicas: int, strategy: dict[str, Any] | None, updates: int, seed: int) -> None:
     cluster = watched(seed)
@@ -67,7 +67,7 @@ def test_a_rolling_update_keeps_its_bounds_at_every_write(replicas: int, strateg
     assert_at_rest(cluster)
 
 
-@settings(SLOW, max_examples=15)
+@settings(SLOW, max_examples=30)
 @given(st.integers(1, 60), st.integers(0, 2**32))
 def test_what_does_not_fit_waits_and_no_node_is_overcommitted(replicas: int, seed: int) -> None:
     cluster = watched(seed)

@@ -18,7 +18,6 @@ from kubesim.controllers.deployment.rollout import (
     replicas_of,
     spec_sum,
     status_of,
-    status_sum,
 )
 from kubesim.controllers.deployment.scaling import resize_intents
 
@@ -74,7 +73,10 @@ def _shrink_unhealthy(rollout: Rollout, old: list[Object], count_max: int) -> li
 def _shrink_healthy(rollout: Rollout, old: list[Object], available_min: int) -> list[Intent]:
     """Take what is available beyond the minimum, from the oldest ReplicaSets first."""
     intents: list[Intent] = []
-    surplus = status_sum((*old, rollout.new) if rollout.new else old, "availableReplicas") - available_min
+    # A status may be older than the spec: of a ReplicaSet that was told to shrink, what it was told counts. Upstream takes the status
+    # as it is, and takes the same Pods twice when another new one becomes available before the old ReplicaSet has reported.
+    counted = (*old, rollout.new) if rollout.new else old
+    surplus = sum(min(status_of(each, "availableReplicas"), replicas_of(each)) for each in counted) - available_min
     for replica_set in old:
         count = min(replicas_of(replica_set), surplus)
         if count <= 0:
