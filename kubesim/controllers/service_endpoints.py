@@ -146,16 +146,32 @@ class Family:
                 affected[key] = None
         if new is not None:
             self.slices[slice_key] = new
-            ports = slice_ports_key(new)
-            for endpoint in new.get("endpoints") or ():
-                key = pod_key_of(endpoint)
-                if not key or key in self.actual:
-                    self.odd[slice_key] = None
-                    continue
-                self.actual[key] = (slice_key, Endpoint(ports, endpoint))
-                affected[key] = None
+            self._claim(slice_key, affected)
+        for odd in list(self.odd):  # what this slice has given up may be shown there: an endpoint on its way from one to another
+            self._claim(odd, affected)
         for key in affected:
             self.compare(key)
+
+    def _claim(self, slice_key: str, affected: dict[str, None]) -> None:
+        """Note what a slice shows, as far as no other does; the slice is odd if there is more in it."""
+        slice_ = self.slices[slice_key]
+        ports = slice_ports_key(slice_)
+        mine = set()
+        odd = False
+        for endpoint in slice_.get("endpoints") or ():
+            key = pod_key_of(endpoint)
+            known = self.actual.get(key)
+            if not key or key in mine or (known is not None and known[0] != slice_key):
+                odd = True
+                continue
+            mine.add(key)
+            if known is None:
+                self.actual[key] = (slice_key, Endpoint(ports, endpoint))
+                affected[key] = None
+        if odd:
+            self.odd[slice_key] = None
+        else:
+            self.odd.pop(slice_key, None)
 
 
 def pod_key_of(endpoint: Object) -> str:

@@ -229,6 +229,15 @@ def test_after_every_plan_each_pod_is_shown_once(first: int, rounds: list[list[t
         assert (again.create, again.update, again.delete) == ([], [], [])
 
 
+def test_two_pods_that_swap_their_ports_swap_their_slices() -> None:
+    family, counter = Family("IPv4"), [0]
+    for ports in ((HTTP, GRPC), (GRPC, HTTP)):
+        for name, mine in zip(("a", "b"), ports, strict=True):
+            family.want(f"ns/{name}", endpoint(name, True, mine))
+        apply_plan(family, counter)
+    assert not family.different and not family.odd and len(family.slices) == 2
+
+
 def test_a_slice_that_shows_a_pod_twice_or_a_stranger_is_put_right() -> None:
     family = Family("IPv4")
     good = endpoint("a", True, HTTP)
