@@ -80,7 +80,15 @@ class TinyKubelet:
 class World:
     """Everything at once; ``run`` lets virtual time pass."""
 
-    def __init__(self, controllers: Sequence[Controller], *, seed: int = 1, nodes: int = 3, busy_ns: int = 10 * MILLISECOND) -> None:
+    def __init__(
+        self,
+        controllers: Sequence[Controller],
+        *,
+        seed: int = 1,
+        nodes: int = 3,
+        busy_ns: int = 10 * MILLISECOND,
+        watch_latency_ns: int = MILLISECOND,
+    ) -> None:
         self.kernel = Kernel(seed=seed)
         self.server = ApiServer(self.kernel, LocalEtcd(self.kernel), debug=True)
         self.writes: list[tuple[int, str, str, str]] = []  # time, user, verb, what
@@ -90,7 +98,7 @@ class World:
             labels = {"kubernetes.io/hostname": f"node-{index}", "topology.kubernetes.io/zone": f"z{index % 2}"}
             self.create("nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": f"node-{index}", "labels": labels}})
         self.kubelet = TinyKubelet(self, [f"node-{index}" for index in range(nodes)])
-        link = DirectLink(self.kernel, self.server, "kube-controller-manager")
+        link = DirectLink(self.kernel, self.server, "kube-controller-manager", watch_latency_ns)
         self.manager = ControllerManager(self.kernel, link, controllers, busy_ns=busy_ns)
         self.manager.start()
 

@@ -46,9 +46,9 @@ WAITS_MS = st.sampled_from([0, 1, 2, 13, 100, 450, 900, 3000])
 class Trial:
     """A user who cannot make up his mind, a kubelet of drawn speed, and Pods that are deleted under way."""
 
-    def __init__(self, seed: int, start_ms: int, stop_ms: int) -> None:
+    def __init__(self, seed: int, start_ms: int, stop_ms: int, busy_ms: int, watch_ms: int) -> None:
         controllers = [DeploymentController(), ReplicaSetController(), GarbageCollector(), EndpointSliceController()]
-        self.world = World(controllers, seed=seed)
+        self.world = World(controllers, seed=seed, busy_ns=busy_ms * MILLISECOND, watch_latency_ns=watch_ms * MILLISECOND)
         self.world.kubelet.start_ns, self.world.kubelet.stop_ns = start_ms * MILLISECOND, stop_ms * MILLISECOND
         account = {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "default", "namespace": "default"}}
         self.world.create("serviceaccounts", account)
@@ -58,15 +58,22 @@ class Trial:
             self.world.create("services", {"kind": "Service", "apiVersion": "v1", "metadata": metadata, "spec": spec})
         self.wanted: dict[str, tuple[int, str]] = {}
         self.sizes: dict[str, int] = {}
+        self.largest: dict[str, int] = {}
         self.world.server.audit.append(self.check_surge)
 
     def check_surge(self, now_ns: int, request: Any, obj: Object, revision: int) -> None:
-        """A scale-up by the controller never goes beyond the surge of the Deployment as it saw it."""
+        """A scale-up never goes beyond the surge of the Deployment as the controller saw it; no ReplicaSet makes a Pod too many."""
+        if request.resource == "pods" and request.user == "replicaset-controller" and request.verb == "create":
+            uid = controller_uid_of(obj)
+            mine = [pod for pod in self.world.server.peek_all("pods") if controller_uid_of(pod) == uid]
+            live = [pod for pod in mine if not pod["metadata"].get("deletionTimestamp")]
+            assert len(live) <= self.largest.get(uid, 0), "more Pods than were ever asked for"
         if request.resource != REPLICA_SETS or request.subresource or request.verb not in ("create", "update"):
             return
         uid, owner = obj["metadata"]["uid"], obj["metadata"]["ownerReferences"][0]
         grew = replicas_of(obj) > self.sizes.get(uid, 0)
         self.sizes[uid] = replicas_of(obj)
+        self.largest[uid] = max(self.largest.get(uid, 0), replicas_of(obj))
         seen = self.world.manager.caches.get(DEPLOYMENTS, f"default/{owner['name']}")
         if not grew or seen is None or seen["spec"].get("paused") or not is_rolling(seen):
             return
@@ -149,13 +156,21 @@ class Trial:
     seed=st.integers(0, 1000),
     start_ms=st.sampled_from([1, 20, 400]),
     stop_ms=st.sampled_from([1, 50, 800]),
+    busy_ms=st.sampled_from([0, 10]),
+    watch_ms=st.sampled_from([1, 70]),
     first=st.tuples(st.integers(2, 8), st.sampled_from([*ROLLING, None])),
     operations=st.lists(st.tuples(OPERATIONS, WAITS_MS), min_size=6, max_size=20),
 )
 def test_in_the_end_everything_is_as_asked(
-    seed: int, start_ms: int, stop_ms: int, first: tuple[int, Object | None], operations: list[tuple[tuple[Any, ...], int]]
+    seed: int,
+    start_ms: int,
+    stop_ms: int,
+    busy_ms: int,
+    watch_ms: int,
+    first: tuple[int, Object | None],
+    operations: list[tuple[tuple[Any, ...], int]],
 ) -> None:
-    trial = Trial(seed, start_ms, stop_ms)
+    trial = Trial(seed, start_ms, stop_ms, busy_ms, watch_ms)
     trial.create(NAMES[0], *first)
     trial.create(NAMES[1], 3, ROLLING[2])
     trial.wait(100)
