@@ -23,7 +23,18 @@ NO_NODES = "no nodes available to schedule pods"
 class Diagnosis:
     """The outcome of all filters on all nodes. ``filter_N`` (int16) is the index of the rejecting filter, or FITS, OUTSIDE, GONE."""
 
-    __slots__ = ("_filters", "_names_plugins", "_table", "code_N", "filter_N", "pre_filter", "unschedulable_plugins")
+    __slots__ = (
+        "_filters",
+        "_groups",
+        "_histogram",
+        "_names_plugins",
+        "_table",
+        "code_N",
+        "filter_N",
+        "memo",
+        "pre_filter",
+        "unschedulable_plugins",
+    )
 
     def __init__(
         self,
@@ -33,6 +44,9 @@ class Diagnosis:
         names_plugins: tuple[str, ...],
         pre_filter: tuple[str, Rejection] | None,
     ) -> None:
+        self.memo: dict[Any, Any] = {}  # what PostFilter plugins worked out from it, for the next Pod of the same signature
+        self._groups: list[tuple[Rejection, Any]] | None = None
+        self._histogram: dict[str, int] | None = None
         self._table = table
         self._filters = filters
         self._names_plugins = names_plugins  # the plugins whose PreFilter restricted the names
@@ -76,7 +90,12 @@ class Diagnosis:
         return plugin.name, plugin.rejection(state, int(self.code_N[row]))
 
     def groups(self) -> list[tuple[Rejection, Any]]:
-        """(rejection, rows) of every different rejection; O(N) and not per node."""
+        """(rejection, rows) of every different rejection; O(N) and not per node, the first time."""
+        if self._groups is None:
+            self._groups = self._find_groups()
+        return self._groups
+
+    def _find_groups(self) -> list[tuple[Rejection, Any]]:
         found: list[tuple[Rejection, Any]] = []
         if self.pre_filter is not None:
             return [(self.pre_filter[1], np.flatnonzero(self.filter_N != GONE))]
@@ -103,7 +122,9 @@ class Diagnosis:
 
     def histogram(self) -> dict[str, int]:
         """How many nodes gave each reason."""
-        return histogram_of((rejection, len(rows)) for rejection, rows in self.groups())
+        if self._histogram is None:
+            self._histogram = histogram_of((rejection, len(rows)) for rejection, rows in self.groups())
+        return self._histogram
 
 
 def outside(plugins: tuple[str, ...]) -> Rejection:

@@ -123,11 +123,12 @@ class SchedulingEngine:
         names = self.table.names
         rejected = {names[row]: diagnosis.rejection(row) for row in self.table.node_rows() if diagnosis.filter_N[row] != -1}
         by_plugin = state.scores()
-        scores = {
-            names[row]: {plugin: int(points_N[row]) for plugin, points_N in by_plugin.items()} for row in diagnosis.feasible_rows().tolist()
-        }
+        feasible = diagnosis.feasible_rows()
+        points = zip(*[points_N[feasible].tolist() for points_N in by_plugin.values()]) if by_plugin else [()] * len(feasible)
+        scores = {names[row]: dict(zip(by_plugin, row_points)) for row, row_points in zip(feasible.tolist(), points)}
         totals = {name: sum(points.values()) for name, points in scores.items()}
-        best = [name for name, total in totals.items() if total == max(totals.values())]
+        highest = max(totals.values(), default=0)
+        best = [name for name, total in totals.items() if total == highest]
         return {"rejected": rejected, "scores": scores, "totals": totals, "best": best}
 
     def _unschedulable(self, info: PodInfo, state: SignatureState) -> Decision:

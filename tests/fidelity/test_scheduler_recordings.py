@@ -16,6 +16,7 @@ from kubesim.api.kinds.pod import KIND as POD
 from kubesim.scheduler import Profile, SchedulerConfig, SchedulingEngine
 from kubesim.scheduler.cycle import SignatureState
 from kubesim.scheduler.profile import FIRST
+from kubesim.scheduler.queue import SchedulingQueue
 
 RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "conformance" / "scheduler"
 FAMILIES = ("resources", "taints", "nodeaffinity", "hostports", "bestfit", "gates", "images")
@@ -27,11 +28,11 @@ pytestmark = [
 ]
 
 
-def cases(family: str) -> Iterator[tuple[Object, list[Object]]]:
+def cases(family: str) -> Iterator[tuple[Object, Object]]:
     with gzip.open(RECORDINGS / f"public-{family}.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
             case = json.loads(line)
-            yield case["scenario"], case["expected"]["pods"]
+            yield case["scenario"], case["expected"]
 
 
 class Replay:
@@ -42,7 +43,9 @@ class Replay:
         assert all(set(profile) == {"schedulerName"} for profile in config["profiles"]), "plugin configuration is not read here"
         profiles = tuple(Profile(profile["schedulerName"]) for profile in config["profiles"])
         self.engine = SchedulingEngine(SchedulerConfig(profiles=profiles, tie_break=FIRST))
-        self.priorities = {found["metadata"]["name"]: found["value"] for found in scenario.get("priorityClasses", ())}
+        classes = scenario.get("priorityClasses", ())
+        self.priorities = {found["metadata"]["name"]: found["value"] for found in classes}
+        self.priority = next((found["value"] for found in classes if found.get("globalDefault")), 0)
         for node in scenario["nodes"]:
             self.engine.add_node(node)
         for pod in scenario.get("pods", ()):
@@ -51,8 +54,7 @@ class Replay:
     def admitted(self, pod: Object) -> Object:
         """The Pod after admission and defaulting."""
         spec = dict(pod["spec"])
-        if "priorityClassName" in spec:
-            spec["priority"] = self.priorities[spec["priorityClassName"]]
+        spec["priority"] = self.priorities[spec["priorityClassName"]] if "priorityClassName" in spec else self.priority
         return POD.default({**pod, "metadata": {"namespace": "default", **pod["metadata"]}, "spec": spec})
 
     def decide(self, pod: Object, expected: Object) -> Object:
@@ -110,11 +112,30 @@ def comparable(expected: Object, found: Object) -> Object:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_decisions_are_those_of_the_real_scheduler(family: str) -> None:
     pods = 0
-    for scenario, expected_pods in cases(family):
+    for scenario, recorded in cases(family):
         replay = Replay(scenario)
-        for pod, expected in zip(scenario["pending"], expected_pods, strict=True):
+        for pod, expected in zip(scenario["pending"], recorded["pods"], strict=True):
             found = replay.decide(pod, expected)
             assert found == comparable(expected, found), f"{scenario['id']} {expected['pod']}"
             pods += 1
         replay.engine.check()
     assert pods > 300
+
+
+def test_the_queue_hands_out_pods_in_the_recorded_order() -> None:
+    orders = 0
+    for scenario, recorded in cases("gates"):
+        replay = Replay(scenario)
+        frameworks = replay.engine.frameworks
+        queue = SchedulingQueue(replay.engine.config, lambda info, known=frameworks: known[info.facts.scheduler_name].gate(info), {})
+        for now_ns, pod in enumerate(scenario["pending"]):
+            info = replay.engine.memo.info(replay.admitted(pod))
+            if info.facts.scheduler_name in frameworks:
+                queue.add(info, now_ns)
+        order = []
+        while (queued := queue.pop(len(scenario["pending"]))) is not None:
+            order.append(queued.info.key)
+        if "queueOrder" in recorded:
+            assert order == recorded["queueOrder"], scenario["id"]
+            orders += 1
+    assert orders > 10

@@ -5,8 +5,6 @@ Evicting is not done here yet: see ``post_filter``.
 Upstream: plugins/defaultpreemption/default_preemption.go, framework/preemption/preemption.go.
 """
 
-import numpy as np
-
 from kubesim.scheduler.contract import UNRESOLVABLE, UNSCHEDULABLE, Plugin, PostFilterResult, Rejection
 from kubesim.scheduler.diagnosis import Diagnosis, fit_message, histogram_of
 from kubesim.scheduler.pod_facts import PodInfo
@@ -26,7 +24,7 @@ class DefaultPreemption(Plugin):
             return PostFilterResult("preemption: not eligible due to preemptionPolicy=Never.")
         counted = []
         for rejection, rows in diagnosis.groups():
-            counted.append((NO_VICTIMS if rejection.is_resolvable else NOT_HELPFUL, len(np.atleast_1d(rows))))
+            counted.append((NO_VICTIMS if rejection.is_resolvable else NOT_HELPFUL, len(rows)))
         return PostFilterResult(f"preemption: {fit_message(self.table.node_count, '', histogram_of(counted), '')}")
 
 

@@ -1,0 +1,94 @@
+"""The scheduler alone: whole cycles (pop is the list's; filter, score, choose, assume) over every node, nothing sampled.
+
+Pods come from templates, as from Deployments, so their specs are shared; each row names how many nodes and templates.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kubesim.kernel.rng import Stream
+from kubesim.scheduler import SchedulingEngine
+
+Object = dict[str, Any]
+
+
+def node(index: int) -> Object:
+    allocatable = {"cpu": "32", "memory": "256Gi", "pods": "110"}
+    labels = {"kubernetes.io/hostname": f"node-{index}", "zone": f"z{index % 3}"}
+    return {"metadata": {"name": f"node-{index}", "labels": labels}, "spec": {}, "status": {"allocatable": allocatable}}
+
+
+def template(index: int, cpu_milli: int = 100, **more: Any) -> Object:
+    requests = {"cpu": f"{cpu_milli + index}m", "memory": "500Mi"}
+    return {"containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10", "resources": {"requests": requests}}], **more}
+
+
+def pods_of(templates: list[Object], count: int) -> list[Object]:
+    names = [{"name": f"pod-{index}", "namespace": "default", "uid": f"uid-{index}"} for index in range(count)]
+    return [{"metadata": metadata, "spec": templates[index % len(templates)]} for index, metadata in enumerate(names)]
+
+
+def prefers_zone(zone: str) -> Object:
+    preference = {"matchExpressions": [{"key": "zone", "operator": "In", "values": [zone]}]}
+    terms = [{"weight": 10, "preference": preference}]
+    return {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": terms}}}
+
+
+def engine_with(node_count: int) -> SchedulingEngine:
+    engine = SchedulingEngine(stream=Stream(1, "bench"))
+    for index in range(node_count):
+        engine.add_node(node(index))
+    return engine
+
+
+CASES = {
+    "basic, 1 template": [template(0)],
+    "basic, 20 templates": [template(index) for index in range(20)],
+    "node affinity": [template(0, **prefers_zone("z1"))],
+}
+
+
+@pytest.mark.parametrize("nodes_full", [500, 1_000, 5_000, 15_000, 50_000])
+@pytest.mark.parametrize("case", CASES)
+def test_scheduling_cycle(benchmark: Any, scale: Callable[[int, int], int], nodes_full: int, case: str) -> None:
+    nodes, count = scale(20, nodes_full), scale(100, 10_000)
+    benchmark.extra_info.update(room="scheduler", operation=f"cycle: {case}, {nodes:,} nodes", count=count, unit="pods")
+
+    def set_up() -> tuple[tuple[SchedulingEngine, list[Object]], dict[str, Any]]:
+        engine = engine_with(nodes)
+        warm = pods_of(CASES[case], len(CASES[case]))
+        for pod in warm:
+            pod["metadata"]["uid"] += "-warm"
+            assert engine.schedule(pod).node_name
+        return (engine, pods_of(CASES[case], count)), {}
+
+    def run(engine: SchedulingEngine, pods: list[Object]) -> SchedulingEngine:
+        for pod in pods:
+            engine.schedule(pod)
+        return engine
+
+    engine = benchmark.pedantic(run, setup=set_up, rounds=3)
+    assert len(engine.cache) == count + len(CASES[case])
+    assert engine.overcommitted() == []
+
+
+@pytest.mark.parametrize("nodes_full", [500, 5_000])
+def test_unschedulable_pods(benchmark: Any, scale: Callable[[int, int], int], nodes_full: int) -> None:
+    """Pods that fit nowhere, with their whole message, as in scheduler_perf's Unschedulable."""
+    nodes, count = scale(20, nodes_full), scale(20, 2_000)
+    benchmark.extra_info.update(room="scheduler", operation=f"cycle: unschedulable, {nodes:,} nodes", count=count, unit="pods")
+    engine = engine_with(nodes)
+    pods = pods_of([template(0, cpu_milli=64_000)], count)
+    decisions = benchmark.pedantic(lambda: [engine.schedule(pod) for pod in pods], rounds=3)
+    assert len({decision.message for decision in decisions}) == 1
+    assert decisions[0].message.startswith(f"0/{nodes} nodes are available: {nodes} Insufficient cpu.")
+
+
+def test_explain_at_5000_nodes(benchmark: Any, scale: Callable[[int, int], int]) -> None:
+    nodes = scale(20, 5_000)
+    benchmark.extra_info.update(room="scheduler", operation=f"explain, {nodes:,} nodes", count=1, unit="pods")
+    engine = engine_with(nodes)
+    explained = benchmark.pedantic(engine.explain, args=(pods_of([template(0)], 1)[0],), rounds=3)
+    assert len(explained["totals"]) == nodes
