@@ -9,8 +9,8 @@ cdef class Ranking:
     cdef readonly Py_ssize_t candidate_count  # rows whose total is not negative
     cdef Py_ssize_t block_count
 
-    cdef void put(self, Py_ssize_t row, int64_t total) noexcept nogil
-    cdef void rescan(self, Py_ssize_t block) noexcept nogil
+    cdef void put(self, Py_ssize_t row, int64_t total) noexcept
+    cdef void rescan(self, Py_ssize_t block) noexcept
     cpdef int64_t best(self) noexcept
     cpdef Py_ssize_t ties(self) noexcept
     cpdef Py_ssize_t row_at(self, Py_ssize_t index) except -1

@@ -82,7 +82,7 @@ cdef class Ranking:
         for row in range(totals_N.shape[0]):
             totals_N[row] = self.values[row]
 
-    cdef void put(self, Py_ssize_t row, int64_t total) noexcept nogil:
+    cdef void put(self, Py_ssize_t row, int64_t total) noexcept:
         """Set a total; O(1), or one block when its only best row went down."""
         cdef Py_ssize_t block = row >> BLOCK_BITS
         cdef int64_t old = self.values[row]
@@ -100,7 +100,7 @@ cdef class Ranking:
             if self.block_ties[block] == 0:
                 self.rescan(block)
 
-    cdef void rescan(self, Py_ssize_t block) noexcept nogil:
+    cdef void rescan(self, Py_ssize_t block) noexcept:
         """Find the best of a block again."""
         cdef Py_ssize_t row = block << BLOCK_BITS
         cdef Py_ssize_t end = min(row + BLOCK_ROWS, self.size)

@@ -62,6 +62,18 @@ class Cache:
         del self._assumed[info.uid]
         self._replace(known, info)
 
+    def confirm(self, obj: dict[str, Any]) -> bool:
+        """Confirm an assumption that the watch shows exactly as it was made; false (and nothing done) when it is not that simple."""
+        uid = obj["metadata"]["uid"]
+        if uid not in self._assumed:
+            return False
+        known = self._pods[uid]
+        if known.node_name != obj["spec"]["nodeName"] or not known.facts.hold_for(obj["spec"]):
+            return False
+        del self._assumed[uid]
+        known.obj = obj
+        return True
+
     def update(self, info: PodInfo) -> None:
         """The watch shows a new state of a confirmed Pod. Raises AssertionError if it was never added."""
         known = self._pods.get(info.uid)

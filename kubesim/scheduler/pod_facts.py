@@ -32,12 +32,13 @@ PARTS = (
     "resourceClaims",
 )
 
+SCALARS = ("priority", "preemptionPolicy", "schedulerName", "hostNetwork")
+
 
 class PodFacts:
     """What follows from a Pod's spec alone."""
 
     __slots__ = (
-        "containers",
         "demand",
         "gates",
         "host_ports",
@@ -61,6 +62,13 @@ class PodFacts:
         self.gates: tuple[str, ...] = tuple(gate["name"] for gate in spec.get("schedulingGates") or ())
         self.demand: Demand | None = None  # set by the node table, whose columns it speaks of
         self.state: Any = None  # the cycle's shared state of this signature
+
+    def hold_for(self, spec: Object) -> bool:
+        """Whether these are the facts of another spec, told by the identity of its parts; false may also mean not shared."""
+        mine = self.spec
+        if any(spec.get(name) != mine.get(name) for name in SCALARS):
+            return False
+        return all(spec.get(name) is part for name, part in zip(PARTS, self.parts))
 
     def __repr__(self) -> str:
         return f"<PodFacts {self.requests.real}>"
@@ -99,13 +107,7 @@ class FactsMemo:
         known = self._by_spec.get(id(spec))
         if known is not None and known[0] is spec:
             return known[1]
-        key = (
-            *[id(spec.get(name)) for name in PARTS],
-            spec.get("priority"),
-            spec.get("preemptionPolicy"),
-            spec.get("schedulerName"),
-            spec.get("hostNetwork"),
-        )
+        key = (*[id(spec.get(name)) for name in PARTS], *[spec.get(name) for name in SCALARS])
         facts = self._by_parts.get(key)
         if facts is None:
             facts = self._by_parts[key] = PodFacts(spec)

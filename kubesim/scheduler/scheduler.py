@@ -99,9 +99,9 @@ class Scheduler:
             self._on_waiting(old, new)
 
     def _add_bound(self, pod: Object) -> None:
-        info = self.engine.memo.info(pod)
-        self.engine.cache.add(info)
-        self.queue.remove(info.uid)  # somebody else bound it, or the answer to our bind is slower than the watch
+        if not self.engine.cache.confirm(pod):
+            self.engine.cache.add(self.engine.memo.info(pod))
+        self.queue.remove(pod["metadata"]["uid"])  # somebody else bound it, or the answer to our bind is slower than the watch
         self._happened(ASSIGNED_POD_ADD, None, pod)
 
     def _update_bound(self, old: Object, new: Object) -> None:
