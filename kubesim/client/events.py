@@ -3,7 +3,8 @@
 ``EventRecorder`` (core/v1; kubelet, controllers): equal events are counted in one object; from the 10th different message of one
 (object, type, reason) within 600 s on, they fold into "(combined from similar events): ..."; one object may say 25 things at once,
 then one per 300 s. ``SeriesRecorder`` (events.k8s.io/v1; scheduler): equal events within 6 minutes are one series.
-Each event costs a few dict operations and one request; the caches hold 4096 entries, least recently used out first.
+Each event costs a few dict operations and one request; a cache holds 4096 entries, least recently used out first (upstream has
+one cache for each of the three rules, here all that was said about an object goes at once).
 
 Upstream: client-go/tools/record (event.go, events_cache.go), client-go/tools/events (event_recorder.go, event_broadcaster.go).
 Left out: the retries and the queue of 1000 between recorder and sink, the refresh of a running series every 30 minutes.
@@ -33,12 +34,14 @@ def reference_of(obj: Object, field_path: str = "") -> dict[str, Any]:
     """The ObjectReference of an object, upstream's field order."""
     metadata = obj["metadata"]
     reference = {"kind": obj["kind"]}
-    for name in ("namespace", "name", "uid"):
-        if metadata.get(name):
-            reference[name] = metadata[name]
+    if namespace := metadata.get("namespace"):
+        reference["namespace"] = namespace
+    reference["name"] = metadata["name"]
+    if uid := metadata.get("uid"):
+        reference["uid"] = uid
     reference["apiVersion"] = obj["apiVersion"]
-    if metadata.get("resourceVersion"):
-        reference["resourceVersion"] = metadata["resourceVersion"]
+    if version := metadata.get("resourceVersion"):
+        reference["resourceVersion"] = version
     if field_path:
         reference["fieldPath"] = field_path
     return reference
@@ -72,10 +75,51 @@ class _Names:
         return f"{about}.{self._last_ns:x}"
 
 
+class _Said:
+    """What was said about one object: its bucket of tokens, its similar events and its equal ones."""
+
+    __slots__ = ("equal", "level_ns", "level_time_ns", "similar")
+
+    def __init__(self, now_ns: int) -> None:
+        self.level_ns = SPAM_BURST * SPAM_REFILL_NS  # a token is worth SPAM_REFILL_NS
+        self.level_time_ns = now_ns
+        self.similar: dict[tuple[str, str], tuple[dict[str, None], int]] = {}  # (type, reason): messages, time of the last
+        self.equal: dict[Key, tuple[int, str, str]] = {}  # count, first time, name
+
+    def is_many(self, group: tuple[str, str], message: str, now_ns: int) -> bool:
+        """Whether the event is to be combined with similar ones: the 10th different message within 600 s of the last."""
+        known = self.similar.get(group)
+        if known is None or now_ns - known[1] > SIMILAR_INTERVAL_NS:
+            self.similar[group] = ({message: None}, now_ns)
+            return False
+        messages = known[0]
+        messages[message] = None
+        self.similar[group] = (messages, now_ns)
+        if len(messages) < SIMILAR_MAX:
+            return False
+        del messages[next(iter(messages))]
+        return True
+
+    def is_spam(self, now_ns: int) -> bool:
+        """Take one token of the bucket of 25; one more every 300 s."""
+        level_ns = min(SPAM_BURST * SPAM_REFILL_NS, self.level_ns + now_ns - self.level_time_ns)
+        spam = level_ns < SPAM_REFILL_NS
+        self.level_ns = level_ns if spam else level_ns - SPAM_REFILL_NS
+        self.level_time_ns = now_ns
+        return spam
+
+    def count(self, key: Key) -> tuple[int, str, str] | None:
+        """The known equal event, counted once more, or None."""
+        seen = self.equal.get(key)
+        if seen is not None:
+            seen = self.equal[key] = (seen[0] + 1, seen[1], seen[2])
+        return seen
+
+
 class EventRecorder:
     """Records core/v1 Events for one component (on one host), as ``user`` (the link's by default). Every call is O(1)."""
 
-    __slots__ = ("_groups", "_host", "_link", "_names", "_observed", "_source", "_spam", "_user", "component")
+    __slots__ = ("_host", "_link", "_names", "_said", "_source", "_user", "component")
 
     def __init__(self, link: Link, component: str, host: str = "", user: str = "") -> None:
         self.component = component
@@ -84,9 +128,7 @@ class EventRecorder:
         self._host = host
         self._source = {"component": component, "host": host} if host else {"component": component}
         self._names = _Names(component, host)
-        self._groups: dict[Key, tuple[dict[str, None], int]] = {}  # similar events: messages, time of the last
-        self._observed: dict[Key, tuple[int, str, str]] = {}  # equal events: count, first time, name
-        self._spam: dict[Key, tuple[int, int]] = {}  # per object: level in ns (SPAM_REFILL_NS each), time of the level
+        self._said: dict[Key, _Said] = {}  # by (uid, name) of the object
 
     def event(self, regarding: Object, type_: str, reason: str, message: str, field_path: str = "") -> None:
         """Record an event about an object. ``type_`` is Normal or Warning; ``field_path`` names a part, ``spec.containers{app}``."""
@@ -94,47 +136,26 @@ class EventRecorder:
         name = metadata["name"]
         now_ns = self._link.now_ns
         about = (metadata.get("uid", ""), name)
-        group = (*about, type_, reason)
-        key: Key = (*group, message, field_path)
-        if self._is_many(group, message, now_ns):
+        said = self._said.pop(about, None)
+        if said is None:
+            said = _Said(now_ns)
+        _remember(self._said, about, said)
+        key: Key = (type_, reason, message, field_path)
+        if said.is_many((type_, reason), message, now_ns):
             message = COMBINED + message
-            key = group
-        seen = self._observed.pop(key, None)
+            key = (type_, reason)
         time = format_time(now_ns)
+        seen = said.count(key)
         if seen is None:
             seen = (1, time, self._names.name(name, now_ns))
-        else:
-            seen = (seen[0] + 1, seen[1], seen[2])
-        _remember(self._observed, key, seen)
-        if self._is_spam(about, now_ns):
+            _remember(said.equal, key, seen)
+        if said.is_spam(now_ns):
             return
         event = self._build(regarding, type_, reason, message, field_path, seen, time)
         if seen[0] == 1:
             self._create(event)
         else:
             self._count(event)
-
-    def _is_many(self, group: Key, message: str, now_ns: int) -> bool:
-        """Whether the event is to be combined with similar ones: the 10th different message within 600 s of the last."""
-        known = self._groups.pop(group, None)
-        if known is None or now_ns - known[1] > SIMILAR_INTERVAL_NS:
-            _remember(self._groups, group, ({message: None}, now_ns))
-            return False
-        messages = known[0]
-        messages[message] = None
-        _remember(self._groups, group, (messages, now_ns))
-        if len(messages) < SIMILAR_MAX:
-            return False
-        del messages[next(iter(messages))]
-        return True
-
-    def _is_spam(self, about: Key, now_ns: int) -> bool:
-        """Take one token of the object's bucket of 25; one more every 300 s."""
-        known = self._spam.pop(about, None)
-        level_ns = SPAM_BURST * SPAM_REFILL_NS if known is None else min(SPAM_BURST * SPAM_REFILL_NS, known[0] + now_ns - known[1])
-        spam = level_ns < SPAM_REFILL_NS
-        _remember(self._spam, about, (level_ns if spam else level_ns - SPAM_REFILL_NS, now_ns))
-        return spam
 
     def _build(
         self, regarding: Object, type_: str, reason: str, message: str, field_path: str, seen: tuple[int, str, str], time: str

@@ -1,6 +1,7 @@
 """Event of the core group. Upstream: pkg/registry/core/event/strategy.go, ValidateEventCreate."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from kubesim.api import field, names
@@ -22,22 +23,26 @@ _DEFAULTS: Object = {
     "reportingInstance": "",
 }
 
+_ALWAYS = frozenset(_DEFAULTS)
+
 
 def _default(event: Object) -> Object:
     """Upstream writes these fields even when they are empty."""
+    if event.keys() >= _ALWAYS:
+        return event
     missing = {name: value for name, value in _DEFAULTS.items() if name not in event}
     return {**fill(event, {"source": {}}), **{name: value for name, value in missing.items() if name != "source"}} if missing else event
 
 
+_namespace_check = lru_cache(1024)(names.check_dns_subdomain)
+
+
 def _validate(event: Object) -> Sequence[FieldError]:
     wrong = metadata_errors(event)
-    involved, own = get_in(event, "involvedObject", "namespace") or "", event["metadata"].get("namespace", "")
-    if not involved:
-        if own not in ("", "default", "kube-system"):
-            wrong.append(field.invalid("involvedObject.namespace", involved, "does not match event.namespace"))
-    elif involved != own:
+    involved, own = (event.get("involvedObject") or {}).get("namespace") or "", event["metadata"].get("namespace", "")
+    if involved != own and (involved or own not in ("", "default", "kube-system")):
         wrong.append(field.invalid("involvedObject.namespace", involved, "does not match event.namespace"))
-    wrong += [field.invalid("metadata.namespace", own, message) for message in names.check_dns_subdomain(own)]
+    wrong += [field.invalid("metadata.namespace", own, message) for message in _namespace_check(own)]
     return wrong
 
 

@@ -17,6 +17,7 @@ _PREFIXES_MAX = 4096
 IMMUTABLE = "field is immutable"
 _STANDARD_FINALIZERS = frozenset(("orphan", "foregroundDeletion", "kubernetes"))
 _plain_name = re.compile(r"[a-z0-9][-a-z0-9]{0,61}[a-z0-9]\Z|[a-z0-9]\Z").match
+_plain_event_name = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.[0-9a-f]{1,24}\Z").match  # <object>.<hex>: as many as all others
 NO_ERRORS: tuple[FieldError, ...] = ()
 
 
@@ -29,7 +30,7 @@ def metadata_errors(obj: Object, *, namespaced: bool = True, check: names.Check 
     name = metadata.get("name", "")
     if not name:
         wrong.append(field.required("metadata.name", "name or generateName is required"))
-    elif not _plain_name(name) or check is not names.check_dns_subdomain:
+    elif not (_plain_name(name) or _plain_event_name(name)) or check is not names.check_dns_subdomain:
         wrong += [field.invalid("metadata.name", name, message) for message in check(name)]
     namespace = metadata.get("namespace")
     if not namespaced or not namespace or not _plain_name(namespace):
