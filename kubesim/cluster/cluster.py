@@ -62,6 +62,7 @@ class Cluster:
     def __init__(self, nodes: Nodes = 10, seed: int = 0, *, config: ClusterConfig | None = None, **options: Any) -> None:
         self.config = configure(nodes, seed, **options) if config is None else config
         self.warnings: list[Problem] = []
+        self._closed = False
         self.metrics = Metrics()
         self._timeline = Timeline(self.config.timeline_entries_max)
         self.parts: Parts = assemble(self.config, audit=(self.metrics.on_write, self._timeline.on_write))
@@ -72,8 +73,8 @@ class Cluster:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Leave nothing pending: a closed cluster does not run on."""
-        self.kernel.stop()
+        """Close: what is there can still be read, but time has ended. A cluster holds no files, threads or sockets."""
+        self._closed = True
 
     # -- objects --
 
@@ -163,7 +164,7 @@ class Cluster:
 
     def run_for(self, duration: Duration, progress: Callable[[], object] | None = None) -> Self:
         """Let time pass: nanoseconds, or a text such as ``"30s"``."""
-        virtual.run(self.kernel, until_ns=self.kernel.now_ns + duration_ns("duration", duration), progress=progress)
+        self._drive(self._after("duration", duration), progress)
         return self
 
     def run_until(self, condition: str | Predicate, timeout: Duration = "1h", progress: Callable[[], object] | None = None) -> Self:
@@ -182,17 +183,23 @@ class Cluster:
             seen[0] = store.revision
             return bool(test(self))
 
-        until_ns = self.kernel.now_ns + duration_ns("timeout", timeout)
-        if virtual.run(self.kernel, until_ns, reached, progress) != virtual.PREDICATE and not test(self):
+        if self._drive(self._after("timeout", timeout), progress, predicate=reached) != virtual.PREDICATE and not test(self):
             raise self._not_reached(what, timeout)
         return self
 
     def run_until_converged(self, timeout: Duration = "1h", progress: Callable[[], object] | None = None) -> Self:
         """Run until nothing more happens by itself. Raises NotConverged when ``timeout`` of virtual time passes before."""
-        until_ns = self.kernel.now_ns + duration_ns("timeout", timeout)
-        if virtual.run(self.kernel, until_ns, progress=progress, until_quiet=True) != virtual.QUIET and not self.kernel.quiet:
+        if self._drive(self._after("timeout", timeout), progress, until_quiet=True) != virtual.QUIET and not self.kernel.quiet:
             raise self._not_reached("convergence", timeout)
         return self
+
+    def _after(self, field: str, duration: Duration) -> int:
+        return self.kernel.now_ns + duration_ns(field, duration)
+
+    def _drive(self, until_ns: int, progress: Callable[[], object] | None, **how: Any) -> str:
+        if self._closed:
+            raise RuntimeError("the cluster is closed; expected it to be run inside its with block")
+        return virtual.run(self.kernel, until_ns, progress=progress, **how)
 
     def _not_reached(self, what: str, timeout: Duration) -> NotConverged:
         span = format_duration(duration_ns("timeout", timeout))

@@ -30,6 +30,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = [f"document {self.document}" + (f" ({self.label})" if self.label else "")] if self.document else []
+        if self.label and not self.document:
+            where.append(self.label)
         if self.line:
             where.append(f"line {self.line}" + (f", column {self.column}" if self.column else ""))
         return ": ".join([self.source, *([", ".join(where)] if where else []), self.message])
