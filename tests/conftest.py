@@ -10,6 +10,10 @@ from hypothesis import statistics
 EXAMPLES = "hypothesis_examples"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-scripts", action="store_true", help="write what came out into tests/scripts/*.txt")
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Count the examples of a test; the count travels with the report, so it arrives from xdist's workers too."""

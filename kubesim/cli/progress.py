@@ -41,7 +41,7 @@ class Progress:
         self._next = now + INTERVAL_SECONDS
         cluster, seconds = self._cluster, now - self._started
         running = cluster.metrics.running_count
-        passed = format_duration(cluster.kernel.now_ns - cluster.kernel.start_ns)
+        passed = format_duration(cluster.kernel.now_ns - cluster.start_ns)
         self._status.update(
             f"virtual {passed} · {cluster.kernel.dispatched_count:,} events · {cluster.metrics.write_count:,} writes · "
             f"{running:,} Pods running ({running / seconds if seconds else 0:,.0f}/s)"

@@ -135,7 +135,7 @@ def _run(cluster: Any, duration_ns: int | None) -> str:
         except NotConverged as error:
             return str(error).splitlines()[0]
         except KeyboardInterrupt:
-            passed = format_duration(cluster.kernel.now_ns - cluster.kernel.start_ns)
+            passed = format_duration(cluster.kernel.now_ns - cluster.start_ns)
             raise Interrupted(f"interrupted after {passed} of virtual time, {cluster.metrics.running_count} Pods had started") from None
     return ""
 

@@ -20,7 +20,7 @@ from kubesim.cluster.conditions import holds, parse_condition
 from kubesim.cluster.config import ClusterConfig, Duration, Nodes, configure, duration_ns
 from kubesim.cluster.names import resource_of
 from kubesim.drive import virtual
-from kubesim.kernel.time import SECOND, format_duration, format_time
+from kubesim.kernel.time import MINUTE, SECOND, format_duration, format_time
 from kubesim.observe.flow import Flow
 from kubesim.observe.metrics import Metrics
 from kubesim.observe.summary import summarize
@@ -30,6 +30,7 @@ from kubesim.workload import manifests
 from kubesim.workload.manifests import Manifest, Problem
 
 USER = "kubectl"
+BOOT_NS_MAX = MINUTE  # far more than the nodes need to register and lose their first taint
 Source = str | Path | Mapping[str, Any] | Sequence[Any]
 Predicate = Callable[["Cluster"], bool]
 Waits = list[Wait]
@@ -45,7 +46,7 @@ class NotConverged(TimeoutError):
 
 
 class Cluster:
-    """A control plane with nodes.
+    """A control plane with nodes, up: the nodes are registered and ready, nothing else has happened.
 
     ``nodes`` is a number, ``{"count": 3, "template": Node}``, a list of these and of Node objects, or a file of them. ``seed`` decides
     everything that is random; equal seeds and equal calls give equal digests. Further arguments are those of
@@ -68,6 +69,8 @@ class Cluster:
         self.parts: Parts = assemble(self.config, audit=(self.metrics.on_write, self._timeline.on_write))
         self.kernel = self.parts.kernel
         self.apiserver = self.parts.apiserver
+        virtual.run(self.kernel, BOOT_NS_MAX + self.kernel.now_ns, until_quiet=True)
+        self.start_ns = self.kernel.now_ns
 
     def __enter__(self) -> Self:
         return self
@@ -154,8 +157,8 @@ class Cluster:
 
     @property
     def virtual_seconds(self) -> float:
-        """The virtual time since the cluster was made."""
-        return (self.kernel.now_ns - self.kernel.start_ns) / SECOND
+        """The virtual time since the cluster was up."""
+        return (self.kernel.now_ns - self.start_ns) / SECOND
 
     @property
     def converged(self) -> bool:

@@ -169,7 +169,7 @@ def _restore_node(cluster: Cluster, words: Sequence[str], text: str) -> list[str
 
 
 def _since_start(cluster: Cluster) -> list[str]:
-    return [f"+{format_duration(cluster.kernel.now_ns - cluster.kernel.start_ns)}"]
+    return [f"+{format_duration(cluster.kernel.now_ns - cluster.start_ns)}"]
 
 
 def _run(cluster: Cluster, words: Sequence[str], text: str) -> list[str]:

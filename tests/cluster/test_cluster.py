@@ -114,7 +114,7 @@ def test_the_timeline_of_an_object() -> None:
     cluster.apply(deployment("web", 1, strategy=rolling(1, 0)))
     cluster.run_until_converged()
     entries = cluster.timeline("Deployment", "web", "default")
-    assert (entries[0].component, entries[0].operation, entries[0].time) == ("kubectl", "create", "2026-01-01T00:00:00.000000Z")
+    assert (entries[0].component, entries[0].operation, entries[0].time_ns) == ("kubectl", "create", cluster.start_ns)
     assert {entry.component for entry in entries[1:]} == {"deployment-controller"}
     assert [entry.revision for entry in entries] == sorted({entry.revision for entry in entries})
     (name,) = [each["metadata"]["name"] for each in cluster.list("Pod")]

@@ -33,7 +33,7 @@ BAD = [
     ({"nodes": True}, "nodes is True; expected a number, a template, a list of Nodes or a file of these"),
     ({"nodes": 1.5}, "nodes is 1.5; expected a number"),
     ({"nodes": [node("a"), node("a")]}, 'nodes: two nodes are called "a"; expected different names'),
-    ({"nodes": [node("a", cpu="1x")]}, 'nodes: status.capacity[cpu]: Invalid value: "1x": '),
+    ({"nodes": [node("a", cpu="1x")]}, 'nodes: Node "a": status.capacity[cpu]: Invalid value: "1x": '),
     ({"seed": -1}, "seed is -1; expected a number from 0 to 18446744073709551615"),
     ({"seed": "x"}, "seed is 'x'; expected a number"),
     ({"watch_latency": "fast"}, "watch_latency is 'fast'; expected a duration such as \"30s\""),

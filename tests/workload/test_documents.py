@@ -122,7 +122,7 @@ def test_json_is_read_back_as_json_and_as_yaml(value: dict) -> None:
         assert document.value == value
 
 
-@given(st.dictionaries(st.text("abcxz", min_size=1), st.integers() | st.text("abcxz0123456789 .:-#", min_size=2), min_size=1))
+@given(st.dictionaries(st.text("abcxz", min_size=1), st.integers() | st.text("abcxz .:-#", min_size=2), min_size=1))
 def test_what_a_yaml_dumper_writes_is_read_back(value: dict) -> None:
     (document,) = read_documents(yaml.safe_dump(value, allow_unicode=True))
     assert document.value == value
