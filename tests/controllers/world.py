@@ -29,6 +29,7 @@ class TinyKubelet:
         self.world = world
         self.nodes = nodes
         self.bind_ns, self.start_ns, self.stop_ns = MILLISECOND, 5 * MILLISECOND, 30 * MILLISECOND
+        self.spread_ns = 0  # between the starts of two Pods
         self.broken_images: set[str] = set()
         self.bound_count = self.ip_count = 0
         self.link = DirectLink(world.kernel, world.server, "kubelet")
@@ -49,7 +50,7 @@ class TinyKubelet:
             if old is None:
                 kernel.after(self.bind_ns, self.bind, *name, metadata["uid"])
         elif old is None or not old["spec"].get("nodeName"):
-            kernel.after(self.start_ns, self.start, *name)
+            kernel.after(self.start_ns + self.spread_ns * self.bound_count, self.start, *name)
 
     def bind(self, namespace: str, name: str, uid: str) -> None:
         self.bound_count += 1
@@ -88,9 +89,10 @@ class World:
         nodes: int = 3,
         busy_ns: int = 10 * MILLISECOND,
         watch_latency_ns: int = MILLISECOND,
+        debug: bool = True,
     ) -> None:
         self.kernel = Kernel(seed=seed)
-        self.server = ApiServer(self.kernel, LocalEtcd(self.kernel), debug=True)
+        self.server = ApiServer(self.kernel, LocalEtcd(self.kernel), debug=debug)
         self.writes: list[tuple[int, str, str, str]] = []  # time, user, verb, what
         self.server.audit.append(self._audit)
         self.user = DirectLink(self.kernel, self.server, "user")
