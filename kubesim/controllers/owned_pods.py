@@ -103,11 +103,24 @@ class PodGroup:
         if state in ACTIVE:
             self.labels_active[labels] = self.labels_active.get(labels, 0) + 1
         if state == READY:
-            condition = ready_condition(pod)
-            since_ns = parse_time(condition["lastTransitionTime"]) if condition and condition.get("lastTransitionTime") else 0
-            self._ready_since[key] = since_ns
-            if self._sorted is not None:
-                insort(self._sorted, since_ns)
+            self._begin_ready(key, pod)
+
+    def move(self, key: str, pod: Object, state: int) -> None:
+        """Take in the other state of a Pod whose labels are the same: the hot path, for a Pod that becomes ready."""
+        before = self.states[key]
+        self.states[key] = state
+        self._counts[before] -= 1
+        self._counts[state] += 1
+        if (before in ACTIVE) != (state in ACTIVE):
+            labels = self._labels_of[key]
+            if state in ACTIVE:
+                self.labels_active[labels] = self.labels_active.get(labels, 0) + 1
+            else:
+                _subtract(self.labels_active, labels)
+        if before == READY:
+            self._end_ready(key)
+        elif state == READY:
+            self._begin_ready(key, pod)
 
     def discard(self, key: str) -> None:
         """Forget a Pod, keeping the place of its key if it is set again at once."""
@@ -120,9 +133,20 @@ class PodGroup:
         if state in ACTIVE:
             _subtract(self.labels_active, labels)
         if state == READY:
-            since_ns = self._ready_since.pop(key)
-            if self._sorted is not None:
-                del self._sorted[bisect_right(self._sorted, since_ns) - 1]
+            self._end_ready(key)
+
+    def _begin_ready(self, key: str, pod: Object) -> None:
+        condition = ready_condition(pod)
+        since = condition.get("lastTransitionTime") if condition is not None else None
+        since_ns = parse_time(since) if since else 0
+        self._ready_since[key] = since_ns
+        if self._sorted is not None:
+            insort(self._sorted, since_ns)
+
+    def _end_ready(self, key: str) -> None:
+        since_ns = self._ready_since.pop(key)
+        if self._sorted is not None:
+            del self._sorted[bisect_right(self._sorted, since_ns) - 1]
 
     def remove(self, key: str) -> None:
         """Forget a Pod for good."""
@@ -187,8 +211,11 @@ class OwnedPods:
         metadata = new["metadata"]
         if group is not None and old is not None and _same_owner(old["metadata"], metadata):
             state = state_of(new)
-            if state != group.states[key] or old["metadata"].get("labels") is not metadata.get("labels"):
+            if old["metadata"].get("labels") is not metadata.get("labels"):
                 group.set(key, new, state, frozenset((metadata.get("labels") or {}).items()))
+                self.changed = (group,)
+            elif state != group.states[key]:
+                group.move(key, new, state)
                 self.changed = (group,)
             return
         self._join(key, group, old, new)
