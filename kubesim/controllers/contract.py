@@ -93,16 +93,18 @@ class Controller(Protocol):
     watches: Mapping[str, Mapper]
     indexes: Mapping[str, Mapping[str, IndexFunction]]  # resource -> name -> function, for view.indexed
     derives: Sequence[Callable[[Any], Any]]  # derived views that must see an event before the mappers do
+    rationed: frozenset[str]  # resources whose updates by this controller are rationed (``runner``): reports, not actions
 
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
         """Drive the object at ``key`` one step towards its desired state."""
 
 
 class ControllerBase:
-    """A controller without indexes and derived views."""
+    """A controller without indexes, derived views and rationed writes."""
 
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {}
     derives: Sequence[Callable[[Any], Any]] = ()
+    rationed: frozenset[str] = frozenset()
 
 
 def own_key(view: View, old: Object | None, new: Object | None) -> Iterable[str]:

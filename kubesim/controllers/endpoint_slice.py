@@ -43,6 +43,7 @@ class EndpointSliceController(ControllerBase):
     resource = "services"
     watches: Mapping[str, Mapper] = {"services": to_services, "pods": to_services, SLICES: to_services, "nodes": to_services}
     derives: Sequence[Callable[[Any], Any]] = (ServiceEndpoints,)
+    rationed = frozenset((SLICES,))
 
     def __init__(self) -> None:
         self._triggers = TriggerTimes()

@@ -52,6 +52,7 @@ class ReplicaSetController(ControllerBase):
     watches: Mapping[str, Mapper] = {RESOURCE: own_key, "pods": pod_to_replica_sets}
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {RESOURCE: {"controller": by_controller}}
     derives: Sequence[Callable[[Any], Any]] = (OwnedPods,)
+    rationed = frozenset((RESOURCE,))
 
     def __init__(self) -> None:
         self._pod_of: dict[str, tuple[Object, Request]] = {}  # ReplicaSet uid -> its template, and the request for a Pod of it

@@ -4,13 +4,16 @@ One work queue per controller, one set of informers for all. Everything that is 
 another: with answers in place the worker count of upstream (ConcurrentDeploymentSyncs = 5 ...) decides nothing. A key is not
 worked on until the caches show what was sent for it last (``client/expectations.py``). An ApiError, a conflict too, means another
 try with back-off; a key that wrote stays busy for ``busy_ns``, the round trips of its requests, so that what happens meanwhile is one
-more reconcile and not one each. Leader election, metrics and the client's rate limit (20 requests/s) are left out.
+more reconcile and not one each. Of upstream's client-side rate limit, which holds back every request, what remains is a ration of reports
+(a controller's ``rationed`` updates: statuses, slices): beyond it a key stays busy until its turn, so under load a status lags, as
+upstream, while Pods are created and deleted at once. Leader election and metrics are left out.
 
 Upstream: cmd/kube-controller-manager, the processNextWorkItem of every controller, pkg/controller/controller_utils.go (slowStartBatch).
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from kubesim.api import meta
@@ -22,10 +25,12 @@ from kubesim.client.expectations import Expectations
 from kubesim.client.informer import Informer, InformerFactory
 from kubesim.client.workqueue import WorkQueue
 from kubesim.controllers.contract import Again, Burst, Controller, EventIntent, Intent, Mapper, Result
+from kubesim.controllers.ration import Ration
 from kubesim.controllers.view import Caches
 from kubesim.kernel import MILLISECOND, Kernel, Wakeup
 
 BUSY_NS = 10 * MILLISECOND
+REPORTS_PER_SECOND, REPORTS_BURST = 100, 100  # --kube-api-qps and --kube-api-burst as upstream's scalability tests set them
 READS = ("get", "list")
 Observer = Callable[[int, str, str, str], object]  # (time_ns, controller, resource, key)
 
@@ -36,10 +41,20 @@ class ControllerManager:
     >>> ControllerManager(kernel, link).start()  # doctest: +SKIP
     """
 
-    def __init__(self, kernel: Kernel, link: Link, controllers: Sequence[Controller], *, busy_ns: int = BUSY_NS) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        link: Link,
+        controllers: Sequence[Controller],
+        *,
+        busy_ns: int = BUSY_NS,
+        reports_per_second: int = REPORTS_PER_SECOND,
+        reports_burst: int = REPORTS_BURST,
+    ) -> None:
         self.kernel = kernel
         self.link = link
         self.busy_ns = busy_ns
+        self.new_ration = partial(Ration, reports_per_second, reports_burst)
         self.informers = InformerFactory(link)
         self.caches = Caches(self.informers.informer)
         self.observers: list[Observer] = []  # told of every reconcile before it happens
@@ -81,6 +96,7 @@ class _Worker:
         self.queue = WorkQueue(manager.kernel, self.wakeup.set)
         self.expectations = Expectations(self._informer_of)
         self.view = manager.caches.for_controller(lambda key: self.expectations.waits_for(key, self.kernel.now_ns) is None)
+        self.ration = manager.new_ration()
         self.reconcile_count = 0
         self._blocked: dict[str, dict[str, None]] = {}  # resource -> keys that wait for its cache
         self._going = False
@@ -148,7 +164,8 @@ class _Job:
     """The intents of one reconcile on their way; answers may come in place or later. One at a time per key."""
 
     __slots__ = (
-        "again", "batch_size", "burst", "burst_error", "error", "intents", "key", "outstanding", "position", "stepping", "worker", "wrote"
+        "again", "batch_size", "burst", "burst_error", "error", "intents", "key", "outstanding", "position", "reports", "stepping",
+        "worker", "wrote"
     )
 
     def __init__(self, worker: _Worker, key: str, result: Result) -> None:
@@ -158,6 +175,7 @@ class _Job:
         self.intents: deque[Intent] = deque(result.intents)
         self.outstanding = 0
         self.wrote = False
+        self.reports = 0  # rationed writes
         self.error: ApiError | None = None  # the first failure: the key is tried again
         self.stepping = False
         self.burst: Burst | None = None
@@ -210,6 +228,8 @@ class _Job:
         self.outstanding += 1
         if request.verb not in READS:
             self.wrote = True
+            if request.verb == "update" and request.resource in worker.controller.rationed:
+                self.reports += 1
         worker.link.send(request, lambda outcome: self._answered(request, burst, outcome))
 
     def _answered(self, request: Request, burst: Burst | None, outcome: Object | ApiError) -> None:
@@ -269,8 +289,11 @@ class _Job:
         else:
             queue.forget(key)
             queue.set_after(key, None if again is None else again.delay_ns)  # earlier delays were for what was known earlier
-        if self.wrote and worker.manager.busy_ns:
-            worker.kernel.after(worker.manager.busy_ns, queue.done, key)
+        busy_ns = worker.manager.busy_ns if self.wrote else 0
+        if self.reports:
+            busy_ns = max(busy_ns, worker.ration.reserve(self.reports, worker.kernel.now_ns))
+        if busy_ns:
+            worker.kernel.after(busy_ns, queue.done, key)
         else:
             queue.done(key)
 
