@@ -10,6 +10,7 @@ Upstream: client-go/tools/record (event.go, events_cache.go), client-go/tools/ev
 Left out: the retries and the queue of 1000 between recorder and sink, the refresh of a running series every 30 minutes.
 """
 
+from collections import OrderedDict
 from typing import Any, TypeVar
 
 from kubesim.api.errors import ApiError
@@ -47,11 +48,11 @@ def reference_of(obj: Object, field_path: str = "") -> dict[str, Any]:
     return reference
 
 
-def _remember(cache: dict[Key, Entry], key: Key, entry: Entry) -> None:
-    """Put an entry last; O(1)."""
+def _remember(cache: OrderedDict[Key, Entry], key: Key, entry: Entry) -> None:
+    """Put an entry last, and the oldest out. O(1): the first key of a plain dict is found behind all that were deleted before it."""
     cache[key] = entry
     if len(cache) > CACHE_ENTRIES_MAX:
-        del cache[next(iter(cache))]
+        cache.popitem(last=False)
 
 
 class _Names:
@@ -128,7 +129,7 @@ class EventRecorder:
         self._host = host
         self._source = {"component": component, "host": host} if host else {"component": component}
         self._names = _Names(component, host)
-        self._said: dict[Key, _Said] = {}  # by (uid, name) of the object
+        self._said: OrderedDict[Key, _Said] = OrderedDict()  # by (uid, name) of the object
 
     def event(self, regarding: Object, type_: str, reason: str, message: str, field_path: str = "") -> None:
         """Record an event about an object. ``type_`` is Normal or Warning; ``field_path`` names a part, ``spec.containers{app}``."""
@@ -148,7 +149,9 @@ class EventRecorder:
         seen = said.count(key)
         if seen is None:
             seen = (1, time, self._names.name(name, now_ns))
-            _remember(said.equal, key, seen)
+            said.equal[key] = seen
+            if len(said.equal) > CACHE_ENTRIES_MAX:
+                said.equal.clear()  # somebody says 4096 different things about one object: it may well begin again
         if said.is_spam(now_ns):
             return
         event = self._build(regarding, type_, reason, message, field_path, seen, time)
@@ -204,7 +207,7 @@ class SeriesRecorder:
         self._link = link
         self._instance = instance or component
         self._names = _Names(component, self._instance)
-        self._series: dict[Key, tuple[int, int, str]] = {}  # equal events: count, time of the last, name
+        self._series: OrderedDict[Key, tuple[int, int, str]] = OrderedDict()  # equal events: count, time of the last, name
 
     def event(self, regarding: Object, type_: str, reason: str, message: str, action: str) -> None:
         """Record an event about an object, and what the component did (``action``: Binding, Scheduling)."""

@@ -37,6 +37,13 @@ def is_ready(pod: Object) -> bool:
     return condition is not None and condition["status"] == "True"
 
 
+def ready_since_ns(pod: Object) -> int:
+    """When the Ready condition last changed, 0 if it does not say."""
+    condition = ready_condition(pod)
+    since = condition.get("lastTransitionTime") if condition is not None else None
+    return parse_time(since) if since else 0
+
+
 def state_of(pod: Object) -> int:
     """FINISHED (Succeeded or Failed), TERMINATING (has a deletionTimestamp), READY or WAITING."""
     status = pod.get("status") or {}
@@ -119,8 +126,12 @@ class PodGroup:
                 _subtract(self.labels_active, labels)
         if before == READY:
             self._end_ready(key)
-        elif state == READY:
+        if state == READY:
             self._begin_ready(key, pod)
+
+    def ready_anew(self, key: str, pod: Object) -> bool:
+        """Whether a ready Pod has become so at another time than was known: it was unready in between."""
+        return self._ready_since[key] != ready_since_ns(pod)
 
     def discard(self, key: str) -> None:
         """Forget a Pod, keeping the place of its key if it is set again at once."""
@@ -136,10 +147,7 @@ class PodGroup:
             self._end_ready(key)
 
     def _begin_ready(self, key: str, pod: Object) -> None:
-        condition = ready_condition(pod)
-        since = condition.get("lastTransitionTime") if condition is not None else None
-        since_ns = parse_time(since) if since else 0
-        self._ready_since[key] = since_ns
+        since_ns = self._ready_since[key] = ready_since_ns(pod)
         if self._sorted is not None:
             insort(self._sorted, since_ns)
 
@@ -214,7 +222,7 @@ class OwnedPods:
             if old["metadata"].get("labels") is not metadata.get("labels"):
                 group.set(key, new, state, frozenset((metadata.get("labels") or {}).items()))
                 self.changed = (group,)
-            elif state != group.states[key]:
+            elif state != group.states[key] or (state == READY and group.ready_anew(key, new)):
                 group.move(key, new, state)
                 self.changed = (group,)
             return

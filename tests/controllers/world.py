@@ -31,7 +31,7 @@ class TinyKubelet:
         self.bind_ns, self.start_ns, self.stop_ns = MILLISECOND, 5 * MILLISECOND, 30 * MILLISECOND
         self.spread_ns = 0  # between the starts of two Pods
         self.broken_images: set[str] = set()
-        self.bound_count = self.ip_count = 0
+        self.bound_count = self.seen_count = self.ip_count = 0
         self.link = DirectLink(world.kernel, world.server, "kubelet")
         self.informer = Informer(self.link, "pods")
         self.informer.add_handler(self.on_pod)
@@ -50,7 +50,8 @@ class TinyKubelet:
             if old is None:
                 kernel.after(self.bind_ns, self.bind, *name, metadata["uid"])
         elif old is None or not old["spec"].get("nodeName"):
-            kernel.after(self.start_ns + self.spread_ns * self.bound_count, self.start, *name)
+            self.seen_count += 1
+            kernel.after(self.start_ns + self.spread_ns * self.seen_count, self.start, *name)
 
     def bind(self, namespace: str, name: str, uid: str) -> None:
         self.bound_count += 1
