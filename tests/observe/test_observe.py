@@ -105,7 +105,7 @@ def test_what_waits_for_what() -> None:
             {"metadata": {"namespace": "d", "name": "c"}, "spec": {"storageClassName": "fast"}, "status": {"phase": "Pending"}},
             {"metadata": {"namespace": "d", "name": "ok"}, "status": {"phase": "Bound"}},
         ],
-        "pods": [{"metadata": {"namespace": "d", "name": name, "ownerReferences": [owner("ReplicaSet", "r")]}, "spec": SPEC} for name in "pq"],
+        "pods": [owned_pod("p"), owned_pod("q")],
         "replicasets.apps": [{"metadata": {"namespace": "d", "name": "r", "ownerReferences": [owner("Deployment", "w")]}}],
         "deployments.apps": [{"metadata": {"namespace": "d", "name": "w"}, "spec": {"replicas": 2}}],
         "services": [{"metadata": {"namespace": "d", "name": "x"}, "spec": {"selector": {"a": "b"}, "type": "LoadBalancer"}}],
@@ -122,6 +122,10 @@ def test_what_waits_for_what() -> None:
     ]
     assert waits(lambda resource: objects.get(resource, []), kinds, ["statefulset-controller"])[0].object.startswith("Persistent")
     assert Wait("Pod d/a", "x").as_dict() == {"object": "Pod d/a", "waits_for": "x", "count": 1}
+
+
+def owned_pod(name: str) -> dict:
+    return {"metadata": {"namespace": "d", "name": name, "ownerReferences": [owner("ReplicaSet", "r")]}, "spec": SPEC}
 
 
 def owner(kind: str, name: str) -> dict:
