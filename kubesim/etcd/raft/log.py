@@ -86,6 +86,19 @@ class MemoryStorage:
         self.snapshot_state = snapshot
         self._entries = [Entry(snapshot.term, snapshot.index, "normal", None)]
 
+    def start_from(self, snapshot: Snapshot, entries: Sequence[Entry], hard_state: HardState) -> None:
+        """Start from what a disk holds; entries up to the snapshot are kept for followers that are a little behind."""
+        self.hard_state = hard_state
+        self.snapshot_state = snapshot
+        self._entries = [Entry(snapshot.term, snapshot.index, "normal", None)]
+        if entries and entries[0].index == 1:
+            self._entries = [Entry(0, 0, "normal", None), *entries]
+        elif entries and entries[0].index <= snapshot.index:
+            # The term before the first is not known, so the first itself becomes the end of what is discarded.
+            self._entries = [entries[0]._replace(type="normal", data=None), *entries[1:]]
+        elif entries:
+            self._entries += entries
+
     def compact(self, index: int) -> None:
         """Discard the entries up to and including ``index``. Raises Compacted."""
         offset = self._entries[0].index
