@@ -1,8 +1,6 @@
 """``python -m kubesim`` is the command ``kubesim``."""
 
-import sys
-
-from kubesim.cli.main import main
+from kubesim.cli.main import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -7,6 +7,8 @@ everything else to stderr. Imports of the simulator happen inside the subcommand
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -64,6 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     return result if isinstance(result, int) else 0
+
+
+def entry() -> NoReturn:
+    """Be the process ``kubesim``: run the command of the command line and end with its exit status.
+
+    The end is immediate: everything is written and closed by then, and to free millions of objects one by one takes longer than a
+    fifth of the run.
+    """
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # the reader may be gone
+            stream.flush()
+    os._exit(status)
 
 
 def _bad_usage(error: click.UsageError) -> int:

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kubesim._core.revision_store import DeleteResult, KeyValue, RangeResult
-from kubesim.etcd.errors import KeyNotProvided
+from kubesim.etcd.errors import KeyNotProvided, LeaseNotFound
 from kubesim.etcd.state import State
 from kubesim.etcd.txn import TxnRequest, TxnResponse, check_txn, execute_txn
 
@@ -66,12 +66,18 @@ def _put(state: State, now_ns: int, key: bytes, value: Any, lease: int = 0) -> i
 
 def _put_if(state: State, now_ns: int, key: bytes, value: Any, mod_revision: int, lease: int = 0) -> int:
     _require_key(key)
+    store, leases = state.store, state.leases
     if not lease:
-        return state.store.put_if(key, value, mod_revision)
-    record = state.store.get(key)
-    if mod_revision != (record.mod_revision if record else 0):
-        return 0  # etcd looks at the lease only in the branch that it takes
-    return state.put(key, value, lease)
+        return store.put_if(key, value, mod_revision)
+    if lease not in leases:
+        record = store.get(key)  # etcd looks at the lease only in the branch that it takes
+        if mod_revision == (record.mod_revision if record else 0):
+            raise LeaseNotFound
+        return 0
+    revision = store.put_if(key, value, mod_revision, lease)
+    if revision:
+        leases.attach(lease, key)
+    return revision
 
 
 def _delete_if(state: State, now_ns: int, key: bytes, mod_revision: int) -> int:
