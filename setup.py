@@ -28,4 +28,4 @@ extensions = [
     for path in sorted(Path("kubesim/_core").glob("*.pyx"))
 ]
 
-setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force="--force" in sys.argv, show_all_warnings=True))
+setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force="--force" in sys.argv))
