@@ -26,11 +26,15 @@ class EventLeases:
         self._granted_ns = 0
         self._count = 0
 
-    def lease(self) -> Generator[Any, Any, int]:
-        """The number of a lease that outlives an Event written now."""
-        now_ns = self._kernel.now_ns
-        if not self._lease or self._count >= REUSE_OBJECTS_MAX or now_ns - self._granted_ns > REUSE_NS:
-            self._lease = yield ("grant", EVENT_TTL_SECONDS + LONGER_SECONDS)
-            self._granted_ns, self._count = now_ns, 0
+    def current(self) -> int:
+        """The number of the lease for one more Event written now; 0: a new one has to be granted."""
+        if not self._lease or self._count >= REUSE_OBJECTS_MAX or self._kernel.now_ns - self._granted_ns > REUSE_NS:
+            return 0
         self._count += 1
+        return self._lease
+
+    def grant(self) -> Generator[Any, Any, int]:
+        """A new lease, which outlives an Event written now; gives its number."""
+        self._lease = yield ("grant", EVENT_TTL_SECONDS + LONGER_SECONDS)
+        self._granted_ns, self._count = self._kernel.now_ns, 1
         return self._lease

@@ -108,12 +108,12 @@ class ApiServer:
                 if found is not None:
                     return stamped(found)
         execute, read = self._execute, self._get
-        generator = self.handle(request)
+        send = self.handle(request).send
         try:
-            asked = generator.send(None)
+            asked = send(None)
             while True:
                 # By far the most frequent question goes straight to the store.
-                asked = generator.send(read(asked[1]) if asked[0] == "get" else execute(asked))
+                asked = send(read(asked[1]) if asked[0] == "get" else execute(asked))
         except StopIteration as stop:
             return stop.value
 

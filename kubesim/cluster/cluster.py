@@ -66,7 +66,8 @@ class Cluster:
         self._closed = False
         self.metrics = Metrics()
         self._timeline = Timeline(self.config.timeline_entries_max)
-        self.parts: Parts = assemble(self.config, audit=(self.metrics.on_write, self._timeline.on_write))
+        audit = [self.metrics.on_write, self._timeline.on_write] if self.config.timeline_entries_max else [self.metrics.on_write]
+        self.parts: Parts = assemble(self.config, audit)
         self.kernel = self.parts.kernel
         self.apiserver = self.parts.apiserver
         virtual.run(self.kernel, BOOT_NS_MAX + self.kernel.now_ns, until_quiet=True)

@@ -42,7 +42,8 @@ def _validate(event: Object) -> Sequence[FieldError]:
     involved, own = (event.get("involvedObject") or {}).get("namespace") or "", event["metadata"].get("namespace", "")
     if involved != own and (involved or own not in ("", "default", "kube-system")):
         wrong.append(field.invalid("involvedObject.namespace", involved, "does not match event.namespace"))
-    wrong += [field.invalid("metadata.namespace", own, message) for message in _namespace_check(own)]
+    if wrong:  # upstream checks the namespace twice; without an error so far it is a DNS label, which is a subdomain
+        wrong += [field.invalid("metadata.namespace", own, message) for message in _namespace_check(own)]
     return wrong
 
 

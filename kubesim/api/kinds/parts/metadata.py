@@ -16,8 +16,9 @@ Object = dict[str, Any]
 _PREFIXES_MAX = 4096
 IMMUTABLE = "field is immutable"
 _STANDARD_FINALIZERS = frozenset(("orphan", "foregroundDeletion", "kubernetes"))
-_plain_name = re.compile(r"[a-z0-9][-a-z0-9]{0,61}[a-z0-9]\Z|[a-z0-9]\Z").match
-_plain_event_name = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.[0-9a-f]{1,24}\Z").match  # <object>.<hex>: as many as all others
+_plain_name = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\Z").match
+# Also <object>.<hex>, the name of an Event, of which there are as many as of all others. Every match is a DNS subdomain.
+_plain_subdomain = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[0-9a-f]{1,24})?\Z").match
 NO_ERRORS: tuple[FieldError, ...] = ()
 
 
@@ -30,7 +31,7 @@ def metadata_errors(obj: Object, *, namespaced: bool = True, check: names.Check 
     name = metadata.get("name", "")
     if not name:
         wrong.append(field.required("metadata.name", "name or generateName is required"))
-    elif not (_plain_name(name) or _plain_event_name(name)) or check is not names.check_dns_subdomain:
+    elif check is not names.check_dns_subdomain or not _plain_subdomain(name):
         wrong += [field.invalid("metadata.name", name, message) for message in check(name)]
     namespace = metadata.get("namespace")
     if not namespaced or not namespace or not _plain_name(namespace):
