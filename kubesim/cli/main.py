@@ -45,8 +45,10 @@ def version() -> None:
 
 def _add_commands() -> None:
     from kubesim.cli.run import run
+    from kubesim.cli.schedule import schedule
 
     cli.add_command(run)
+    cli.add_command(schedule)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

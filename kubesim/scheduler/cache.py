@@ -71,7 +71,7 @@ class Cache:
         if known.node_name != obj["spec"]["nodeName"] or not known.facts.hold_for(obj["spec"]):
             return False
         del self._assumed[uid]
-        known.obj = obj
+        self._show(known, obj)
         return True
 
     def update(self, info: PodInfo) -> None:
@@ -82,7 +82,20 @@ class Cache:
 
     def touch(self, obj: dict[str, Any]) -> None:
         """A confirmed Pod's object changed, but not its spec. Raises KeyError if the Pod is not known."""
-        self._pods[obj["metadata"]["uid"]].obj = obj
+        self._show(self._pods[obj["metadata"]["uid"]], obj)
+
+    def _show(self, known: PodInfo, obj: dict[str, Any]) -> None:
+        """Put a new object in the place of the old; the table counts again when selectors can see a difference."""
+        before, after = known.obj["metadata"], obj["metadata"]
+        is_same = before.get("labels") is after.get("labels") and before.get("deletionTimestamp") is after.get("deletionTimestamp")
+        known.obj = obj
+        if not is_same and known.counted_as != known.group_key():
+            row_pods = self.table.pods[known.row]
+            order = list(row_pods)
+            self.table.remove_pod(known)
+            self.table.add_pod(known, known.node_name)
+            for uid in order[order.index(known.uid) + 1 :]:  # it keeps its place in the order
+                row_pods[uid] = row_pods.pop(uid)
 
     def remove(self, info: PodInfo) -> PodInfo | None:
         """The Pod is gone; what the cache held, None when it held nothing. An assumption of it goes too."""
@@ -95,7 +108,7 @@ class Cache:
     def _replace(self, known: PodInfo, new: PodInfo) -> None:
         """Put the new state in the place of the old; the table changes only when node or facts do."""
         if known.facts is new.facts and known.node_name == new.node_name:
-            known.obj = new.obj
+            self._show(known, new.obj)
             return
         self.table.remove_pod(known)
         self._pods[new.uid] = new

@@ -12,14 +12,18 @@ Upstream: pkg/scheduler/framework/interface.go and the guide's sections 1 and 2.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from kubesim._core.placement import Kernel
+from kubesim.scheduler.objects import Objects
 
 if TYPE_CHECKING:
     from kubesim.scheduler.node_table import NodeTable
+    from kubesim.scheduler.nominator import Nominator
     from kubesim.scheduler.pod_facts import PodInfo
 
 SCORE_MAX = 100
@@ -110,6 +114,9 @@ class Handle:
     """What a plugin may look at beside the Pod."""
 
     table: "NodeTable"
+    objects: Objects = field(default_factory=Objects)
+    nominated: "Nominator | None" = None
+    tries_all_nodes: bool = True  # preemption looks at every node that it may help, not at a tenth of them
 
 
 class Plugin:
@@ -124,10 +131,15 @@ class Plugin:
     filter_scope: ClassVar[Scope] = Scope.NODE
     score_scope: ClassVar[Scope] = Scope.NODE
     normalization: ClassVar[Normalization] = Normalization.NONE
+    needs_pre_filter: ClassVar[bool] = False  # its PostFilter fails when its PreFilter did not run
+    reads_other_nodes: ClassVar[bool] = False  # a changed node may change a CLUSTER score of other nodes
+    score_reads_feasible: ClassVar[bool] = False  # pre_score looks at the feasible rows (CLUSTER scope only)
 
     def __init__(self, arguments: Mapping[str, Any], handle: Handle) -> None:
         self.arguments = arguments
         self.table = handle.table
+        self.objects = handle.objects
+        self.handle = handle
 
     def signature(self, pod: "PodInfo") -> Hashable:
         """What of the Pod this plugin looks at; UNSIGNABLE when it must be asked for each Pod anew."""
@@ -135,6 +147,10 @@ class Plugin:
 
     def version(self, state: Any) -> Hashable:
         """A token that moves whenever a CLUSTER-scoped answer, or a PreFilter's, may have changed."""
+        return None
+
+    def skip_version(self, pod: "PodInfo") -> Hashable:
+        """A token that moves whenever a CLUSTER-scoped plugin that skipped this Pod may not skip it any more."""
         return None
 
     def pre_enqueue(self, pod: "PodInfo") -> str | None:
@@ -152,6 +168,14 @@ class Plugin:
     def filter_row(self, state: Any, row: int) -> int:
         """The same for one row, in plain Python."""
         raise NotImplementedError(f"{self.name}: filter_row")
+
+    def row_counts(self, state: Any, row: int) -> Any:
+        """What a CLUSTER-scoped filter has to remember of a row before Pods on it are changed for a trial."""
+        return None
+
+    def filter_changed(self, state: Any, row: int, before: Any) -> int:
+        """The code of a row whose Pods were changed since the state was made; ``before`` is ``row_counts`` of then."""
+        return int(self.filter(state, np.array([row], np.int64))[0])
 
     def filter_kernel(self, state: Any) -> Kernel | None:
         """A compiled filter of one row (ROW scope only), or None."""
@@ -181,8 +205,8 @@ class Plugin:
         """Scores 0..100 of the raw scores of the feasible rows (CUSTOM only)."""
         raise NotImplementedError(f"{self.name}: normalize")
 
-    def post_filter(self, pod: "PodInfo", diagnosis: Any) -> "PostFilterResult":
-        """What to do, or say, about a Pod that fits nowhere."""
+    def post_filter(self, pod: "PodInfo", diagnosis: Any, state: Any) -> "PostFilterResult":
+        """What to do, or say, about a Pod that fits nowhere; ``state`` is its SignatureState."""
         raise NotImplementedError(f"{self.name}: post_filter")
 
     def reserve(self, pod: "PodInfo", row: int) -> Rejection | None:
@@ -206,10 +230,16 @@ class Plugin:
 
 
 class PostFilterResult(NamedTuple):
-    """A PostFilter's outcome: its words, and the node that was cleared for the Pod ("" = none)."""
+    """A PostFilter's outcome: its words, and the node to be cleared for the Pod ("" = none) of its victims.
+
+    ``clears_nomination``: an earlier nomination of the Pod means nothing any more. ``preemption`` says how the node was found.
+    """
 
     message: str
     node_name: str = ""
+    code: str = UNSCHEDULABLE
+    clears_nomination: bool = False
+    preemption: Any = None
 
 
 NO_ROWS: Sequence[int] = ()

@@ -15,6 +15,7 @@ from kubesim.scheduler.contract import UNRESOLVABLE, Plugin, Rejection
 if TYPE_CHECKING:
     from kubesim.scheduler.node_table import NodeTable
 
+NOTHING_CLOSED: Mapping[int, tuple[int, int]] = {}
 FITS, OUTSIDE, GONE = -1, -2, -3  # in place of a filter's index: passed, not among the PreFilter's names, not a node
 PRE_FILTER_RESULT = "PreFilterResult"
 NO_NODES = "no nodes available to schedule pods"
@@ -43,6 +44,7 @@ class Diagnosis:
         allowed_N: Any,
         names_plugins: tuple[str, ...],
         pre_filter: tuple[str, Rejection] | None,
+        closed: Mapping[int, tuple[int, int]] = NOTHING_CLOSED,
     ) -> None:
         self.memo: dict[Any, Any] = {}  # what PostFilter plugins worked out from it, for the next Pod of the same signature
         self._groups: list[tuple[Rejection, Any]] | None = None
@@ -59,8 +61,17 @@ class Diagnosis:
         if pre_filter is not None:
             plugins[pre_filter[0]] = None
         else:
-            self._run(alive_N & allowed_N, plugins)
+            self._close(closed, plugins)
+            open_N = alive_N & allowed_N
+            open_N[list(closed)] = False
+            self._run(open_N, plugins)
         self.unschedulable_plugins = tuple(sorted(plugins))
+
+    def _close(self, closed: Mapping[int, tuple[int, int]], plugins: dict[str, None]) -> None:
+        """What filters say when Pods nominated to a node count as being there."""
+        for row, (index, code) in closed.items():
+            self.filter_N[row], self.code_N[row] = index, code
+            plugins[self._filters[index][0].name] = None
 
     def _run(self, open_N: Any, plugins: dict[str, None]) -> None:
         """Ask the filters in order about the rows that every earlier one let pass."""

@@ -15,13 +15,16 @@ import numpy as np
 
 from kubesim.kernel.rng import Stream
 from kubesim.scheduler.cache import Cache
-from kubesim.scheduler.contract import Plugin, PostFilterResult
+from kubesim.scheduler.contract import Handle, Plugin, PostFilterResult
 from kubesim.scheduler.cycle import SignatureState
 from kubesim.scheduler.diagnosis import Diagnosis
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.node_table import NodeTable
+from kubesim.scheduler.nominator import Nominator
+from kubesim.scheduler.objects import Objects
 from kubesim.scheduler.pod_facts import FactsMemo, PodInfo
 from kubesim.scheduler.profile import SEEDED, SchedulerConfig
+from kubesim.scheduler.trial import Trial, closed_by_nominated
 
 Object = dict[str, Any]
 STATES_MAX = 256
@@ -31,13 +34,14 @@ SCHEDULED, UNSCHEDULABLE, GATED, IGNORED = "scheduled", "unschedulable", "gated"
 class Decision:
     """What the scheduler decided about one Pod, at the time it did."""
 
-    __slots__ = ("diagnosis", "message", "node_name", "pod", "post_filter", "result", "unschedulable_plugins")
+    __slots__ = ("diagnosis", "is_nominated", "message", "node_name", "pod", "post_filter", "result", "unschedulable_plugins")
 
     def __init__(self, pod: PodInfo, result: str, node_name: str = "", message: str = "") -> None:
         self.pod = pod
         self.result = result
         self.node_name = node_name
         self.message = message  # of the event and the condition, when it was not scheduled
+        self.is_nominated = False  # the node that it was nominated to was taken, without looking at others
         self.diagnosis: Diagnosis | None = None  # when it was unschedulable
         self.post_filter: PostFilterResult | None = None
         self.unschedulable_plugins: tuple[str, ...] = ()
@@ -54,9 +58,12 @@ class SchedulingEngine:
     ) -> None:
         self.config = config or SchedulerConfig()
         self.table = NodeTable()
+        self.objects = Objects()
+        self.nominator = Nominator()
         self.cache = Cache(self.table)
         self.memo = FactsMemo()
-        self.frameworks = {profile.scheduler_name: Framework(profile, self.table, plugins) for profile in self.config.profiles}
+        handle = Handle(self.table, self.objects, self.nominator)
+        self.frameworks = {profile.scheduler_name: Framework(profile, handle, plugins) for profile in self.config.profiles}
         self._below: Callable[[int], int] | None = None
         if self.config.tie_break == SEEDED:
             self._below = (stream or Stream(0, "scheduler")).below
@@ -80,6 +87,18 @@ class SchedulingEngine:
         """Take a bound Pod away."""
         self.cache.remove(self.memo.info(pod))
 
+    def set_object(self, resource: str, obj: Object) -> None:
+        """Add or replace an object beside nodes and Pods, such as a "services" or a "persistentvolumeclaims"."""
+        self.objects.set(resource, obj)
+
+    def remove_object(self, resource: str, obj: Object) -> None:
+        """Take it away."""
+        self.objects.remove(resource, obj)
+
+    def nominate(self, pod: Object, node_name: str) -> None:
+        """Promise a node to a Pod that is not bound yet."""
+        self.nominator.add(self.memo.info(pod), node_name)
+
     # ---- decisions -----------------------------------------------------------------------------------------------------------
 
     def schedule(self, pod: Object) -> Decision:
@@ -98,23 +117,41 @@ class SchedulingEngine:
 
     def decide(self, info: PodInfo) -> Decision:
         """Decide without changing anything; the Pod's profile must exist."""
-        state = info.facts.state
-        if state is None or state.is_evicted:
-            state = self._state(info)
-        else:
-            state.is_used = True
-            state.refresh()
+        state = self._state(info)
+        node_name = (info.obj.get("status") or {}).get("nominatedNodeName")
+        if node_name and self._passes_nominated(info, state, node_name):
+            decision = Decision(info, SCHEDULED, node_name)
+            decision.is_nominated = True
+            return decision
+        state = self._with_nominated(info, state)
         row = state.choose(self._below)
         if row >= 0:
             return Decision(info, SCHEDULED, self.table.names[row])
         return self._unschedulable(info, state)
+
+    def _passes_nominated(self, info: PodInfo, state: SignatureState, node_name: str) -> bool:
+        """Whether the node that was promised to the Pod takes it; no other is looked at then."""
+        row = self.table.find(node_name)
+        if row < 0 or state.pre_filter is not None:
+            return False
+        trial = Trial(state, row, self.nominator, info)
+        found = trial.rejection()
+        trial.restore()
+        return found is None
+
+    def _with_nominated(self, info: PodInfo, state: SignatureState) -> SignatureState:
+        """The state that respects other Pods' nominations; the same one where they change nothing."""
+        if not len(self.nominator):
+            return state
+        closed = closed_by_nominated(state, info, self.nominator)
+        return SignatureState(state.framework, info, closed) if closed else state
 
     def state(self, pod: Object) -> SignatureState:
         """The masks, scores and reasons of a Pod as of now: for explanations."""
         info = self.memo.info(pod)
         if info.facts.scheduler_name not in self.frameworks:
             raise ValueError(f"pod {info.key}: there is no profile {info.facts.scheduler_name!r}")
-        return self._state(info)
+        return self._with_nominated(info, self._state(info))
 
     def explain(self, pod: Object) -> dict[str, Any]:
         """Why where: ``rejected`` node -> (plugin, rejection), ``scores`` node -> plugin -> points, ``totals``, ``best``."""
@@ -141,34 +178,47 @@ class SchedulingEngine:
         decision.message = diagnosis.message(decision.post_filter.message if decision.post_filter else "")
         return decision
 
-    def _post_filter(self, info: PodInfo, state: SignatureState, diagnosis: Diagnosis) -> PostFilterResult:
-        """Run PostFilter until one clears a node; otherwise all have had their say."""
+    def _post_filter(self, info: PodInfo, state: SignatureState, diagnosis: Diagnosis) -> PostFilterResult | None:
+        """Run PostFilter until one clears a node; otherwise all have had their say. None when there is no such plugin."""
         messages = []
+        clears_nomination = False
+        if not state.framework.post_filter:
+            return None
         for plugin in state.framework.post_filter:
-            outcome = plugin.post_filter(info, diagnosis)
+            if plugin.needs_pre_filter and plugin.name not in state.pre_filters_run:
+                return PostFilterResult("not found", code="Error")  # upstream: its cycle state is not there
+            outcome = plugin.post_filter(info, diagnosis, state)
             if outcome.node_name:
                 return outcome
             messages.append(outcome.message)
-        return PostFilterResult(", ".join(message for message in messages if message))
+            clears_nomination |= outcome.clears_nomination
+        return PostFilterResult(", ".join(message for message in messages if message), clears_nomination=clears_nomination)
 
     def _state(self, info: PodInfo) -> SignatureState:
         """The up-to-date state of the Pod's signature."""
         facts = info.facts
+        identity = (self.table.index_of_pods.term_epoch, self.objects.signature_version, info.group_key(), info.owner())
+        known = facts.state
+        if known is not None and known[0] == identity and not known[1].is_evicted:
+            state: SignatureState = known[1]
+            state.is_used = True
+            state.refresh()
+            return state
         framework = self.frameworks[facts.scheduler_name]
         signature = framework.signature(info)
         if signature is None:
             return SignatureState(framework, info)
         key = (facts.scheduler_name, signature)
-        state = self._states.get(key)
-        if state is None:
+        found = self._states.get(key)
+        if found is None:
             if len(self._states) >= STATES_MAX:
                 self._evict()
-            state = self._states[key] = SignatureState(framework, info)
+            found = self._states[key] = SignatureState(framework, info)
         else:
-            state.is_used = True
-            state.refresh()
-        facts.state = state
-        return state
+            found.is_used = True
+            found.refresh()
+        facts.state = (identity, found)
+        return found
 
     def _evict(self) -> None:
         """Drop a state that was not used since the last look at it; oldest first (second chance). O(STATES_MAX) at worst."""

@@ -6,7 +6,6 @@ Upstream: pkg/scheduler/framework/runtime/framework.go.
 from collections.abc import Hashable, Mapping
 
 from kubesim.scheduler.contract import UNSIGNABLE, ClusterEvent, Handle, Hint, Plugin
-from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.plugins import registry
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.profile import Profile
@@ -17,10 +16,9 @@ SCORE_WEIGHT_MAX = 2**31 - 1
 class Framework:
     """The plugins of one profile. ``plugins`` may add the user's own to those found in ``plugins/``."""
 
-    def __init__(self, profile: Profile, table: NodeTable, plugins: Mapping[str, type[Plugin]] | None = None) -> None:
+    def __init__(self, profile: Profile, handle: Handle, plugins: Mapping[str, type[Plugin]] | None = None) -> None:
         known = {**registry(), **(plugins or {})}
-        handle = Handle(table)
-        self.table = table
+        self.table = handle.table
         self.profile = profile
         self.plugins: list[Plugin] = []
         self.weights: dict[str, int] = {}
@@ -37,13 +35,20 @@ class Framework:
         self.pre_filter = self._of("preFilter")
         self.filter = self._of("filter")
         self.post_filter = self._of("postFilter")
-        self.score = self._of("score")
+        pre_score = self._of("preScore")
+        # A score whose PreScore does not run has nothing to look at.
+        self.score = [plugin for plugin in self._of("score") if "preScore" not in plugin.extends or plugin in pre_score]
         self.reserve = self._of("reserve")
         self.permit = self._of("permit")
         self.pre_bind = self._of("preBind")
 
     def _of(self, point: str) -> list[Plugin]:
-        return [plugin for plugin in self.plugins if point in plugin.extends]
+        """The plugins of an extension point, in the profile's order for it."""
+        names = self.profile.points.get(point)
+        if names is None:
+            return [plugin for plugin in self.plugins if point in plugin.extends]
+        by_name = {plugin.name: plugin for plugin in self.plugins if point in plugin.extends}
+        return [by_name[name] for name in names if name in by_name]
 
     def signature(self, pod: PodInfo) -> Hashable | None:
         """What decides this Pod's masks and scores; None when it must not share them. O(plugins)."""

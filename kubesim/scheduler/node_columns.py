@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kubesim.scheduler.arrays import grown
 from kubesim.scheduler.intern import Interner
 from kubesim.scheduler.pod_facts import ANY_ADDRESS, PortKey
 
@@ -120,6 +121,29 @@ def collides(address: str, taken: Mapping[str, int]) -> bool:
     return bool(taken) and (address == ANY_ADDRESS or ANY_ADDRESS in taken or address in taken)
 
 
+class ClaimTable:
+    """How many Pods use each claim ("namespace/name")."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self) -> None:
+        self._count: dict[str, int] = {}
+
+    def add(self, namespace: str, names: tuple[str, ...], sign: int = 1) -> None:
+        """A Pod with these claims came, or went with ``sign=-1``."""
+        for name in names:
+            key = f"{namespace}/{name}"
+            count = self._count.get(key, 0) + sign
+            if count:
+                self._count[key] = count
+            else:
+                del self._count[key]
+
+    def count(self, key: str) -> int:
+        """How many volumes of bound Pods are this claim."""
+        return self._count.get(key, 0)
+
+
 class Image:
     """One image name in the cluster: its size in bytes (that of the first node to have it) and the rows that have it."""
 
@@ -189,10 +213,3 @@ class ImageTable:
             assert all(name in self._by_row[row] for row in image.rows), name
         for row, names in self._by_row.items():
             assert all(row in self._images[name].rows for name in names), row
-
-
-def grown(array: Any, size: int) -> Any:
-    """A copy of an array with its first axis grown to ``size``, zeros behind."""
-    larger = np.zeros((size, *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
-    return larger

@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from kubesim._core.placement import Demand, Rows
+from kubesim.scheduler.affinity_terms import NO_TERMS
+from kubesim.scheduler.arrays import grown
 from kubesim.scheduler.intern import Interner
-from kubesim.scheduler.node_columns import ImageTable, LabelColumn, LabelColumns, PortTable, grown
+from kubesim.scheduler.node_columns import ClaimTable, ImageTable, LabelColumn, LabelColumns, PortTable
 from kubesim.scheduler.pod_facts import PodFacts, PodInfo
+from kubesim.scheduler.pod_index import PodIndex
 from kubesim.scheduler.requests import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, amounts_of
 
 Object = dict[str, Any]
@@ -75,6 +78,8 @@ class NodeTable:
         self.labels: list[Mapping[str, str]] = []
         self.pods: list[dict[str, PodInfo]] = []  # by uid, in the order they came
         self.ports = PortTable()
+        self.index_of_pods = PodIndex(self.capacity)
+        self.claims = ClaimTable()
         self.images = ImageTable()
         self.node_log = ChangeLog()
         self.pod_log = ChangeLog()
@@ -216,8 +221,13 @@ class NodeTable:
         self.rows.add(row, self.demand(info.facts) if demand is None else demand)
         self.pods[row][info.uid] = info
         info.row = row
-        if info.facts.host_ports:
-            self.ports.add(row, info.facts.host_ports)
+        facts = info.facts
+        key = info.counted_as = info.group_key()
+        self.index_of_pods.add(row, key, facts.terms(info.namespace) if facts.has_pod_terms else NO_TERMS)
+        if facts.host_ports:
+            self.ports.add(row, facts.host_ports)
+        if facts.claims:
+            self.claims.add(info.namespace, facts.claims)
         self.pod_log.append(row)
         return row
 
@@ -226,9 +236,13 @@ class NodeTable:
         row = info.row
         del self.pods[row][info.uid]
         self.rows.add(row, self.demand(info.facts), -1)
+        assert info.counted_as is not None
+        self.index_of_pods.add(row, info.counted_as, info.facts.terms(info.namespace), -1)
         info.row = -1
         if info.facts.host_ports:
             self.ports.remove(row, info.facts.host_ports)
+        if info.facts.claims:
+            self.claims.add(info.namespace, info.facts.claims, -1)
         self.pod_log.append(row)
         self._release(row)
 
@@ -276,6 +290,7 @@ class NodeTable:
         ):
             setattr(self, name, grown(getattr(self, name), self.capacity))
         self._label_columns.grow(self.capacity)
+        self.index_of_pods.grow(self.capacity)
         self.layout += 1
         self._bind()
 
@@ -301,6 +316,9 @@ class NodeTable:
         assert free == sorted(self._free), (free, self._free)
         self._label_columns.check(self.labels)
         self.images.check()
+        self.index_of_pods.check(
+            [[(info.group_key(), info.facts.terms(info.namespace)) for info in pods.values()] for pods in self.pods]
+        )
 
     def _row_as_plain(self, row: int) -> dict[str, Any]:
         names = list(self.columns)

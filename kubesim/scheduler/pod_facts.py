@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubesim._core.placement import Demand
+from kubesim.scheduler.affinity_terms import NO_TERMS, carried_terms, has_pod_terms
+from kubesim.scheduler.pod_index import AffinityTerm, GroupKey
 from kubesim.scheduler.requests import PodRequests, is_sidecar, requests_of
 
 Object = dict[str, Any]
@@ -15,6 +17,7 @@ PortKey = tuple[str, str, int]  # (ip, protocol, port)
 
 DEFAULT_SCHEDULER_NAME = "default-scheduler"
 ANY_ADDRESS = "0.0.0.0"
+NO_LABELS: Mapping[str, str] = {}
 FACTS_MAX = 16384
 TERMINAL_PHASES = ("Succeeded", "Failed")
 # What any plugin may read of a spec. hostname, volumes of ConfigMaps and the like differ between Pods without a difference here.
@@ -39,8 +42,11 @@ class PodFacts:
     """What follows from a Pod's spec alone."""
 
     __slots__ = (
+        "_terms",
+        "claims",
         "demand",
         "gates",
+        "has_pod_terms",
         "host_ports",
         "parts",
         "preemption_policy",
@@ -61,7 +67,20 @@ class PodFacts:
         self.scheduler_name: str = spec.get("schedulerName") or DEFAULT_SCHEDULER_NAME
         self.gates: tuple[str, ...] = tuple(gate["name"] for gate in spec.get("schedulingGates") or ())
         self.demand: Demand | None = None  # set by the node table, whose columns it speaks of
-        self.state: Any = None  # the cycle's shared state of this signature
+        self.state: Any = None  # the cycle's shared state of the last signature: (epoch, identity, state)
+        volumes = spec.get("volumes") or ()
+        self.claims = tuple(v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v)
+        self.has_pod_terms = has_pod_terms(spec)
+        self._terms: dict[str, tuple[AffinityTerm, ...]] = {}
+
+    def terms(self, namespace: str) -> tuple[AffinityTerm, ...]:
+        """What the Pod's affinity terms mean for Pods that come later, when it is in this namespace."""
+        if not self.has_pod_terms:
+            return NO_TERMS
+        terms = self._terms.get(namespace)
+        if terms is None:
+            terms = self._terms[namespace] = carried_terms(self.spec, namespace)
+        return terms
 
     def hold_for(self, spec: Object) -> bool:
         """Whether these are the facts of another spec, told by the identity of its parts; false may also mean not shared."""
@@ -77,17 +96,42 @@ class PodFacts:
 class PodInfo:
     """One Pod: the object as last seen, and its facts."""
 
-    __slots__ = ("facts", "key", "node_name", "obj", "row", "uid")
+    __slots__ = ("counted_as", "facts", "key", "namespace", "node_name", "obj", "row", "uid")
 
     def __init__(self, obj: Object, facts: PodFacts) -> None:
         metadata = obj["metadata"]
         namespace = metadata.get("namespace") or "default"
         self.obj = obj
         self.facts = facts
+        self.namespace: str = namespace
+        self.counted_as: GroupKey | None = None  # the node table's, while it holds the Pod
         self.key: str = f"{namespace}/{metadata['name']}"
         self.uid: str = metadata.get("uid") or self.key
         self.node_name: str = obj["spec"].get("nodeName") or ""
         self.row = -1  # the node table's, while it holds the Pod
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The Pod's labels."""
+        return self.obj["metadata"].get("labels") or NO_LABELS
+
+    @property
+    def is_terminating(self) -> bool:
+        """Whether the Pod is being deleted."""
+        return bool(self.obj["metadata"].get("deletionTimestamp"))
+
+    def group_key(self) -> GroupKey:
+        """What selectors can see of the Pod."""
+        metadata = self.obj["metadata"]
+        labels = metadata.get("labels")
+        return self.namespace, tuple(labels.items()) if labels else (), "deletionTimestamp" in metadata
+
+    def owner(self) -> tuple[str, str] | None:
+        """(kind, name) of the controller, or None."""
+        for reference in self.obj["metadata"].get("ownerReferences") or ():
+            if reference.get("controller"):
+                return reference["kind"], reference["name"]
+        return None
 
     def __repr__(self) -> str:
         return f"<PodInfo {self.key} on {self.node_name or 'no node'}>"

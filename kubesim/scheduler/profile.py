@@ -30,6 +30,12 @@ DEFAULT_PLUGINS = (
     PluginConfig("NodeAffinity", weight=2),
     PluginConfig("NodePorts"),
     PluginConfig("NodeResourcesFit", weight=1),
+    PluginConfig("VolumeRestrictions"),
+    PluginConfig("NodeVolumeLimits"),
+    PluginConfig("VolumeBinding"),
+    PluginConfig("VolumeZone"),
+    PluginConfig("PodTopologySpread", weight=2),
+    PluginConfig("InterPodAffinity", weight=2),
     PluginConfig("DynamicResources", weight=2),
     PluginConfig("DefaultPreemption"),
     PluginConfig("NodeResourcesBalancedAllocation", weight=1),
@@ -39,10 +45,14 @@ DEFAULT_PLUGINS = (
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The plugins of the Pods that name this scheduler; their order holds at every extension point."""
+    """The plugins of the Pods that name this scheduler, in their order.
+
+    ``points``: extension point -> the names there, in order, where that differs from ``plugins``.
+    """
 
     scheduler_name: str = DEFAULT_SCHEDULER_NAME
     plugins: tuple[PluginConfig, ...] = DEFAULT_PLUGINS
+    points: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class DynamicResources(Plugin):
     name = "DynamicResources"
     extends = frozenset({"preFilter", "filter", "preScore", "score", "postFilter"})
     score_scope = Scope.NODE
+    needs_pre_filter = True
 
     def signature(self, pod: PodInfo) -> Hashable:
         return self._first_claim(pod)
@@ -38,7 +39,7 @@ class DynamicResources(Plugin):
     def score_row(self, state: Any, row: int) -> int:
         return 0
 
-    def post_filter(self, pod: PodInfo, diagnosis: Any) -> PostFilterResult:
+    def post_filter(self, pod: PodInfo, diagnosis: Any, state: Any) -> PostFilterResult:
         return PostFilterResult("no new claims to deallocate")
 
 
