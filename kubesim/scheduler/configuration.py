@@ -63,7 +63,8 @@ def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Iterable
     errors = _errors(document, known)
     if errors:
         raise ConfigurationError("\n".join(errors))
-    profiles = tuple(_profile(profile, known) for profile in document.get("profiles") or ({},))
+    given: Sequence[Object] = document.get("profiles") or ({},)
+    profiles = tuple(_profile(profile) for profile in given)
     second = 1_000_000_000
     try:
         return SchedulerConfig(
@@ -76,7 +77,7 @@ def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Iterable
         raise ConfigurationError(str(error)) from error
 
 
-def _profile(profile: Object, known: Iterable[str]) -> Profile:
+def _profile(profile: Object) -> Profile:
     sets = profile.get("plugins") or {}
     arguments = {entry["name"]: entry.get("args") or {} for entry in profile.get("pluginConfig") or ()}
     multi_point = merged(sets.get("multiPoint") or {})
@@ -241,10 +242,10 @@ def _fit_errors(arguments: Object) -> list[str]:
         if not shape:
             errors.append(f"{path}: Required value: at least one point must be specified")
         for index, point in enumerate(shape):
-            if index and point["utilization"] <= shape[index - 1]["utilization"]:
-                errors.append(
-                    f"{path}[{index}].utilization: Invalid value: {point['utilization']}: utilization values must be sorted in increasing order"
-                )
+            used = point["utilization"]
+            if index and used <= shape[index - 1]["utilization"]:
+                text = "utilization values must be sorted in increasing order"
+                errors.append(f"{path}[{index}].utilization: Invalid value: {used}: {text}")
             if not 0 <= point["score"] <= 10:
                 errors.append(f"{path}[{index}].score: Invalid value: {point['score']}: not in valid range [0-10]")
     return errors

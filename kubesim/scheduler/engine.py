@@ -126,7 +126,7 @@ class SchedulingEngine:
         state = self._with_nominated(info, state)
         row = state.choose(self._below)
         if row >= 0:
-            return Decision(info, SCHEDULED, self.table.names[row])
+            return Decision(info, SCHEDULED, self.table.names[row] or "")
         return self._unschedulable(info, state)
 
     def _passes_nominated(self, info: PodInfo, state: SignatureState, node_name: str) -> bool:

@@ -160,8 +160,10 @@ class PodIndex:
     def grow(self, capacity: int) -> None:
         """Make room for more rows."""
         self.capacity = capacity
-        for counted in (*self._counters.values(), *self.carriers.values()):
-            counted.count_N = grown(counted.count_N, capacity)
+        for counter in self._counters.values():
+            counter.count_N = grown(counter.count_N, capacity)
+        for carrier in self.carriers.values():
+            carrier.count_N = grown(carrier.count_N, capacity)
 
     def check(self, pods_by_row: list[Any]) -> None:
         """Compare every count with one made anew from ``pods_by_row``: (group key, terms) of each Pod. Raises AssertionError."""

@@ -87,8 +87,10 @@ class ScenarioRun:
         for pod in bound:
             status = pod.get("status") or {}
             engine.add_pod({**pod, "status": {**status, "startTime": status.get("startTime") or BOUND_START}})
-        for pod in nominated:
-            engine.nominate(pod, pod["status"]["nominatedNodeName"])
+        for pod in (*nominated, *self._pending):
+            node_name = (pod.get("status") or {}).get("nominatedNodeName")
+            if node_name:
+                engine.nominate(pod, node_name)
 
     def _admitted(self, pod: Object) -> Object:
         """A Pod after admission: defaults, priority, selectors merged. Raises ValueError for an unknown PriorityClass."""
@@ -275,11 +277,15 @@ def _affinity_with_keys(kind: str, affinity: Object, labels: Mapping[str, str]) 
         return affinity
     found = {}
     for when, terms in affinity.items():
-        found[when] = [
-            {**term, "podAffinityTerm": _with_keys(term["podAffinityTerm"], labels)} if "podAffinityTerm" in term else _with_keys(term, labels)
-            for term in terms
-        ]
+        found[when] = [_term_with_keys(term, labels) for term in terms]
     return found
+
+
+def _term_with_keys(term: Object, labels: Mapping[str, str]) -> Object:
+    """A term, or a weighted one."""
+    if "podAffinityTerm" in term:
+        return {**term, "podAffinityTerm": _with_keys(term["podAffinityTerm"], labels)}
+    return _with_keys(term, labels)
 
 
 def _with_keys(term: Object, labels: Mapping[str, str]) -> Object:

@@ -82,9 +82,10 @@ def default_selector(pod: PodInfo, objects: Objects) -> tuple[Requirement, ...]:
     merged: dict[str, str] = {}
     for service in objects.all("services"):
         wanted = (service.get("spec") or {}).get("selector")
-        if wanted is not None and (service["metadata"].get("namespace") or "default") == pod.namespace:
-            if all(labels.get(key) == value for key, value in wanted.items()):
-                merged.update(wanted)
+        if wanted is None or (service["metadata"].get("namespace") or "default") != pod.namespace:
+            continue
+        if all(labels.get(key) == value for key, value in wanted.items()):
+            merged.update(wanted)
     requirements = [Requirement(key, EQUALS, (merged[key],)) for key in sorted(merged)]
     kind, name = pod.owner() or ("", "")
     owner = objects.get(OWNERS[kind], f"{pod.namespace}/{name}") if kind in OWNERS else None

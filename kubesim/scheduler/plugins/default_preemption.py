@@ -43,7 +43,7 @@ class DefaultPreemption(Plugin):
         percentage, absolute = arguments.get("minCandidateNodesPercentage"), arguments.get("minCandidateNodesAbsolute")
         self._percentage = PERCENTAGE_DEFAULT if percentage is None else percentage
         self._absolute = ABSOLUTE_DEFAULT if absolute is None else absolute
-        self._nominated = handle.nominated or Nominator()
+        self._nominated = Nominator() if handle.nominated is None else handle.nominated
 
     def post_filter(self, pod: PodInfo, diagnosis: Diagnosis, state: Any) -> PostFilterResult:
         reason = self._ineligible(pod, diagnosis)

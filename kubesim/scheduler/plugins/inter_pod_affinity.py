@@ -186,10 +186,7 @@ class InterPodAffinity(Plugin):
         for term, _ in state.anti:
             if self._plain_matching((term,), term.topology_key, labels.get(term.topology_key)):
                 return ANTI
-        for term in self._plain_terms(state.pod, labels):
-            if term.kind == REQUIRED_ANTI:
-                return EXISTING
-        return 0
+        return EXISTING if any(carried.kind == REQUIRED_ANTI for carried in self._plain_terms(state.pod, labels)) else 0
 
     def _satisfied_row(self, state: Required, labels: Mapping[str, str]) -> bool:
         if any(term.topology_key not in labels for term in state.affinity):
