@@ -99,6 +99,13 @@ POD_SCALE_DOWN = ClusterEvent("Pod", "UpdatePodScaleDown")
 POD_GATES_ELIMINATED = ClusterEvent("Pod", "UpdatePodSchedulingGatesEliminated")
 POD_TOLERATION = ClusterEvent("Pod", "UpdatePodToleration")
 
+# A claim that comes or is bound, a volume, a class: what a Pod with claims waits for.
+STORAGE_EVENTS = tuple(
+    ClusterEvent(resource, action)
+    for resource in ("persistentvolumeclaims", "persistentvolumes", "storageclasses")
+    for action in ("Add", "Update")
+)
+
 Object = dict[str, Any]
 # (waiting Pod, object before, object after) -> whether the Pod may be schedulable now; before or after is None for add, delete
 Hint = Callable[["PodInfo", Any, Any], bool]

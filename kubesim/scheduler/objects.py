@@ -38,8 +38,12 @@ class Objects:
         """Add an object or replace it. Raises ValueError for a resource that no plugin looks at."""
         if resource not in RESOURCES:
             raise ValueError(f"resource {resource!r}: the scheduler looks at {', '.join(RESOURCES)}")
-        self._by_resource.setdefault(resource, {})[key_of(resource, obj)] = obj
-        self._moved(resource)
+        known = self._by_resource.setdefault(resource, {})
+        key = key_of(resource, obj)
+        before = known.get(key)
+        known[key] = obj
+        if before is None or _seen(resource, before) != _seen(resource, obj):
+            self._moved(resource)
 
     def remove(self, resource: str, obj: Object) -> None:
         """Take an object away; unknown ones are ignored."""
@@ -67,6 +71,13 @@ class Objects:
         """A namespace's labels; none when it is not there."""
         namespace = self.get("namespaces", name)
         return (namespace["metadata"].get("labels") or {}) if namespace is not None else {}
+
+
+def _seen(resource: str, obj: Object) -> Any:
+    """What of an object decides signatures: a status that changes, for one, is of no interest there."""
+    if resource == "namespaces":
+        return obj["metadata"].get("labels") or {}
+    return (obj.get("spec") or {}).get("selector") if resource in SIGNATURE_RESOURCES else obj
 
 
 def key_of(resource: str, obj: Object) -> str:

@@ -21,15 +21,28 @@ from kubesim.kernel.loop import PRIORITY_NORMAL, PRIORITY_STANDING, Kernel
 from kubesim.kernel.time import format_time
 from kubesim.kernel.wake import Wakeup
 from kubesim.scheduler.changes import assigned_pod_changes, node_changes, waiting_pod_changes
-from kubesim.scheduler.contract import ASSIGNED_POD_ADD, ASSIGNED_POD_DELETE, NODE_ADD, Plugin
+from kubesim.scheduler.contract import ASSIGNED_POD_ADD, ASSIGNED_POD_DELETE, NODE_ADD, ClusterEvent, Plugin
 from kubesim.scheduler.engine import Decision, SchedulingEngine
+from kubesim.scheduler.eviction import evictions, preempted_message, take_back
 from kubesim.scheduler.pod_facts import DEFAULT_SCHEDULER_NAME, PodInfo, is_terminal
+from kubesim.scheduler.preemption import Candidate
 from kubesim.scheduler.profile import SchedulerConfig
 from kubesim.scheduler.queue import QueuedPod, SchedulingQueue
 
 EVENT_MESSAGE_BYTES_MAX = 1024
 ELLIPSIS = " ..."
 REASON_UNSCHEDULABLE, REASON_ERROR = "Unschedulable", "SchedulerError"
+
+
+# What plugins look at beside nodes and Pods, by the apiserver's name. Services and owners (default topology constraints) are not among
+# them yet: every Pod of a ReplicaSet would be spread softly, which costs more than the rest of its cycle.
+WATCHED = {
+    "namespaces": "namespaces",
+    "persistentvolumes": "persistentvolumes",
+    "persistentvolumeclaims": "persistentvolumeclaims",
+    "storageclasses.storage.k8s.io": "storageclasses",
+    "poddisruptionbudgets.policy": "poddisruptionbudgets",
+}
 
 
 class Scheduler:
@@ -65,6 +78,8 @@ class Scheduler:
         """List and watch; scheduling begins when everything is listed."""
         self._factory.informer("nodes").add_handler(self._on_node)
         self._factory.informer("pods").add_handler(self._on_pod)
+        for resource, known_as in WATCHED.items():
+            self._factory.informer(resource).add_handler(partial(self._on_object, known_as))
         self._factory.start()
         self._factory.when_synced(self._wakeup.set)
 
@@ -81,6 +96,14 @@ class Scheduler:
         self.engine.add_node(new)
         for event in (NODE_ADD,) if old is None else node_changes(old, new):
             self._happened(event, old, new)
+
+    def _on_object(self, resource: str, old: Object | None, new: Object | None) -> None:
+        if new is not None:
+            self.engine.set_object(resource, new)
+        elif old is not None:
+            self.engine.remove_object(resource, old)
+        action = "Add" if old is None else "Update" if new is not None else "Delete"
+        self._happened(ClusterEvent(resource, action), old, new)
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         """Sort a change by where the Pod was and is: bound (and not ended), ours to schedule, or neither."""
@@ -101,6 +124,7 @@ class Scheduler:
     def _add_bound(self, pod: Object) -> None:
         if not self.engine.cache.confirm(pod):
             self.engine.cache.add(self.engine.memo.info(pod))
+        self.engine.nominator.remove(pod["metadata"]["uid"])
         self.queue.remove(pod["metadata"]["uid"])  # somebody else bound it, or the answer to our bind is slower than the watch
         self._happened(ASSIGNED_POD_ADD, None, pod)
 
@@ -122,6 +146,7 @@ class Scheduler:
             assert old is not None
             uid = old["metadata"]["uid"]
             self.queue.remove(uid)
+            self.engine.nominator.remove(uid)
             known = self.engine.cache.get(uid)
             if known is not None:  # it was deleted while its bind was on its way
                 self.engine.cache.remove(known)
@@ -130,6 +155,9 @@ class Scheduler:
         if (new["spec"].get("schedulerName") or DEFAULT_SCHEDULER_NAME) not in self.engine.frameworks:
             return
         info = self.engine.memo.info(new)
+        promised = (new.get("status") or {}).get("nominatedNodeName") or ""
+        if promised and not self.engine.nominator.node_of(info.uid):
+            self.engine.nominator.add(info, promised)
         if self.queue.get(info.uid) is not None:
             changes = waiting_pod_changes(old, new) if old is not None else []
             self.queue.update(info, changes, old, self.kernel.now_ns)
@@ -183,10 +211,36 @@ class Scheduler:
             self._recorder(info).event(info.obj, "Warning", "FailedScheduling", message, "Scheduling")
             self.queue.done(info.uid)
         elif decision.node_name:
+            self.engine.nominator.remove(info.uid)
             self.engine.cache.assume(info, decision.node_name)
             self._bind(queued, decision.node_name)
         else:
-            self._fail(queued, decision.message, REASON_UNSCHEDULABLE, decision.unschedulable_plugins)
+            self._reject(queued, decision)
+
+    def _reject(self, queued: QueuedPod, decision: Decision) -> None:
+        """The Pod fits nowhere: tell, and make room for it where preemption found some."""
+        outcome = decision.post_filter
+        nominated: str | None = None  # no change
+        if outcome is not None and outcome.preemption is not None:
+            nominated = outcome.node_name
+        elif outcome is not None and outcome.clears_nomination:
+            nominated = ""
+            self.engine.nominator.remove(queued.info.uid)
+        self._fail(queued, decision.message, REASON_UNSCHEDULABLE, decision.unschedulable_plugins, nominated)
+        if outcome is not None and outcome.preemption is not None:
+            self._preempt(queued.info, outcome.preemption[2])
+
+    def _preempt(self, info: PodInfo, chosen: Candidate) -> None:
+        """Promise the node and evict the victims; the Pod waits for them to go."""
+        nominator = self.engine.nominator
+        for request in take_back(nominator, info, chosen.node_name):
+            self.link.send(request)
+        nominator.add(info, chosen.node_name)
+        for victim in chosen.victims:
+            for request in evictions(info, victim, self.kernel.now_ns):
+                self.link.send(request)
+            message = preempted_message(info, chosen.node_name)
+            self._recorder(info).event(victim.obj, "Normal", "Preempted", message, "Preempting")
 
     def _bind(self, queued: QueuedPod, node_name: str) -> None:
         metadata = queued.info.obj["metadata"]
@@ -209,30 +263,39 @@ class Scheduler:
 
     # ---- failures ------------------------------------------------------------------------------------------------------------
 
-    def _fail(self, queued: QueuedPod, message: str, reason: str, plugins: tuple[str, ...]) -> None:
-        """Requeue, and tell: an event always, the condition when it changes."""
+    def _fail(self, queued: QueuedPod, message: str, reason: str, plugins: tuple[str, ...], nominated: str | None = None) -> None:
+        """Requeue, and tell: an event always, the condition when it changes. ``nominated``: a new promise, "" for none any more."""
         info = queued.info
         self.failed_count += 1
         self.queue.fail(queued, plugins, self.kernel.now_ns)
         self._recorder(info).event(info.obj, "Warning", "FailedScheduling", truncated(message), "Scheduling")
         if self.queue.get(info.uid) is queued:
-            self._set_condition(info, reason, message)
+            self._set_condition(info, reason, message, nominated)
 
-    def _set_condition(self, info: PodInfo, reason: str, message: str) -> None:
-        """Patch PodScheduled=False; nothing is sent when the Pod has this condition already."""
+    def _set_condition(self, info: PodInfo, reason: str, message: str, nominated: str | None) -> None:
+        """Patch PodScheduled=False and the nomination; nothing is sent when the Pod has both already."""
+        status: Object = {}
         known = get_condition(info.obj, "PodScheduled")
-        if known is not None and (known["status"], known.get("reason"), known.get("message")) == (FALSE, reason, message):
-            return
-        metadata = info.obj["metadata"]
+        if known is None or (known["status"], known.get("reason"), known.get("message")) != (FALSE, reason, message):
+            status["conditions"] = [self._condition(info, known, reason, message)]
+        before = (info.obj.get("status") or {}).get("nominatedNodeName") or ""
+        if nominated is not None and nominated != before:
+            status["nominatedNodeName"] = nominated or None
+        if status:
+            metadata = info.obj["metadata"]
+            body = {"metadata": {"uid": info.uid}, "status": status}
+            self.link.send(patch("pods", metadata["namespace"], metadata["name"], body, "strategic", "status"))
+
+    def _condition(self, info: PodInfo, known: Object | None, reason: str, message: str) -> Object:
         time = format_time(self.kernel.now_ns)
         if known is not None and known["status"] == FALSE:
             time = known.get("lastTransitionTime", time)
         condition: Object = {"type": "PodScheduled"}
-        if metadata.get("generation"):
-            condition["observedGeneration"] = metadata["generation"]
+        generation = info.obj["metadata"].get("generation")
+        if generation:
+            condition["observedGeneration"] = generation
         condition |= {"status": FALSE, "lastProbeTime": None, "lastTransitionTime": time, "reason": reason, "message": message}
-        body = {"metadata": {"uid": info.uid}, "status": {"conditions": [condition]}}
-        self.link.send(patch("pods", metadata["namespace"], metadata["name"], body, "strategic", "status"))
+        return condition
 
     def _recorder(self, info: PodInfo) -> SeriesRecorder:
         return self._recorders[info.facts.scheduler_name]

@@ -11,6 +11,7 @@ import numpy as np
 from kubesim.scheduler.contract import (
     ASSIGNED_POD_DELETE,
     SKIP,
+    STORAGE_EVENTS,
     UNRESOLVABLE,
     UNSCHEDULABLE,
     UNSIGNABLE,
@@ -96,7 +97,7 @@ class NodeVolumeLimits(Plugin):
         return Rejection(UNRESOLVABLE, (not_found("persistentvolumeclaim", claim_uses(state)[code - 2].name),))
 
     def events(self) -> Mapping[ClusterEvent, Hint]:
-        return {ASSIGNED_POD_DELETE: always}
+        return {**dict.fromkeys(STORAGE_EVENTS, always), ASSIGNED_POD_DELETE: always}
 
 
 PLUGIN = NodeVolumeLimits

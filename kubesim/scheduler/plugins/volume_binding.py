@@ -13,6 +13,7 @@ from kubesim.scheduler.contract import (
     NODE_ADD,
     NODE_LABEL,
     SKIP,
+    STORAGE_EVENTS,
     UNRESOLVABLE,
     UNSIGNABLE,
     ClusterEvent,
@@ -157,7 +158,7 @@ class VolumeBinding(Plugin):
         return self.bindings(prepared.state, row)
 
     def events(self) -> Mapping[ClusterEvent, Hint]:
-        return {NODE_ADD: always, NODE_LABEL: always, ASSIGNED_POD_DELETE: always}
+        return {**dict.fromkeys(STORAGE_EVENTS, always), **dict.fromkeys((NODE_ADD, NODE_LABEL, ASSIGNED_POD_DELETE), always)}
 
 
 def _problem(pod: PodInfo, name: str, is_ephemeral: bool, claim: Mapping[str, Any] | None) -> str:

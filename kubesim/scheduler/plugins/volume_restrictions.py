@@ -12,6 +12,7 @@ from kubesim.scheduler.contract import (
     ASSIGNED_POD_DELETE,
     NODE_ADD,
     SKIP,
+    STORAGE_EVENTS,
     UNRESOLVABLE,
     UNSCHEDULABLE,
     UNSIGNABLE,
@@ -94,7 +95,7 @@ class VolumeRestrictions(Plugin):
         return REJECTIONS[code]
 
     def events(self) -> Mapping[ClusterEvent, Hint]:
-        return {ASSIGNED_POD_DELETE: always, NODE_ADD: always}
+        return {**dict.fromkeys(STORAGE_EVENTS, always), ASSIGNED_POD_DELETE: always, NODE_ADD: always}
 
 
 def conflict(one: Volume, other: Volume) -> bool:

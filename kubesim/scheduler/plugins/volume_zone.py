@@ -12,6 +12,7 @@ from kubesim.scheduler.contract import (
     NODE_ADD,
     NODE_LABEL,
     SKIP,
+    STORAGE_EVENTS,
     UNRESOLVABLE,
     UNSIGNABLE,
     ClusterEvent,
@@ -87,7 +88,7 @@ class VolumeZone(Plugin):
         return ZONE_REJECTION
 
     def events(self) -> Mapping[ClusterEvent, Hint]:
-        return {NODE_ADD: always, NODE_LABEL: always}
+        return {**dict.fromkeys(STORAGE_EVENTS, always), NODE_ADD: always, NODE_LABEL: always}
 
 
 def demands_of(volume: Mapping[str, Any]) -> list[Demand]:
