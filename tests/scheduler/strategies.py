@@ -89,6 +89,57 @@ containers = st.builds(
 init_containers = st.builds(
     lambda container, policy: {**container, **policy}, containers, st.sampled_from([{}, {"restartPolicy": "Always"}])
 )
+pod_labels = st.dictionaries(st.sampled_from(("app", "tier")), st.sampled_from(("a", "b")), max_size=2)
+selectors = st.one_of(
+    st.none(),
+    st.just({}),
+    st.builds(lambda labels: {"matchLabels": labels}, pod_labels),
+    st.builds(
+        lambda key, operator: {"matchExpressions": [{"key": key, "operator": operator, "values": ["a"]}]},
+        st.sampled_from(("app", "tier")),
+        st.sampled_from(["In", "NotIn"]),
+    ),
+)
+topology_keys = st.sampled_from(("zone", "disk", "kubernetes.io/hostname"))
+spread_constraints = st.builds(
+    lambda key, skew, when, selector, more: {
+        "topologyKey": key,
+        "maxSkew": skew,
+        "whenUnsatisfiable": when,
+        "labelSelector": selector,
+        **more,
+    },
+    topology_keys,
+    st.integers(1, 3),
+    st.sampled_from(["DoNotSchedule", "ScheduleAnyway"]),
+    selectors,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "minDomains": st.integers(1, 3),
+            "nodeAffinityPolicy": st.sampled_from(["Honor", "Ignore"]),
+            "nodeTaintsPolicy": st.sampled_from(["Honor", "Ignore"]),
+            "matchLabelKeys": st.just(["tier"]),
+        },
+    ),
+)
+pod_terms = st.builds(
+    lambda key, selector, more: {"topologyKey": key, "labelSelector": selector, **more},
+    topology_keys,
+    selectors,
+    st.sampled_from([{}, {}, {"namespaces": ["default"]}, {"namespaceSelector": {}}, {"namespaceSelector": {"matchLabels": {"a": "b"}}}]),
+)
+weighted_terms = st.builds(lambda weight, term: {"weight": weight, "podAffinityTerm": term}, st.integers(1, 100), pod_terms)
+pod_affinities = st.fixed_dictionaries(
+    {},
+    optional={
+        "requiredDuringSchedulingIgnoredDuringExecution": st.lists(pod_terms, max_size=2),
+        "preferredDuringSchedulingIgnoredDuringExecution": st.lists(weighted_terms, max_size=2),
+    },
+)
+affinities = st.fixed_dictionaries(
+    {}, optional={"nodeAffinity": node_affinities, "podAffinity": pod_affinities, "podAntiAffinity": pod_affinities}
+)
 specs = st.fixed_dictionaries(
     {"containers": st.lists(containers, min_size=1, max_size=2)},
     optional={
@@ -97,17 +148,18 @@ specs = st.fixed_dictionaries(
         "resources": st.builds(lambda requests: {"requests": requests}, cpu_memory),
         "tolerations": tolerations,
         "nodeSelector": labels,
-        "affinity": st.builds(lambda affinity: {"nodeAffinity": affinity}, node_affinities),
+        "affinity": affinities,
+        "topologySpreadConstraints": st.lists(spread_constraints, max_size=2),
         "priority": st.sampled_from([0, 0, 10]),
     },
 )
 
 
 def pods(name: st.SearchStrategy[str], on: st.SearchStrategy[str] = st.just("")) -> st.SearchStrategy[dict[str, Any]]:  # noqa: B008
-    def build(name: str, spec: dict[str, Any], on: str) -> dict[str, Any]:
-        return {**pod(name), "spec": {**spec, "nodeName": on} if on else spec}
+    def build(name: str, spec: dict[str, Any], on: str, labels: dict[str, str]) -> dict[str, Any]:
+        return {**pod(name, labels=labels), "spec": {**spec, "nodeName": on} if on else spec}
 
-    return st.builds(build, name, specs, on)
+    return st.builds(build, name, specs, on, pod_labels)
 
 
 @st.composite
