@@ -217,6 +217,14 @@ class Cluster:
 
     # -- what can be seen --
 
+    def explain(self, name: str, namespace: str = "default") -> Object:
+        """Why a Pod is, or would be, where: the scheduler's view of every node as of now.
+
+        Returns ``rejected`` (node -> (plugin, rejection)), ``scores`` (node -> plugin -> points), ``totals`` and ``best``. A bound Pod is
+        seen as one that comes anew, beside itself. O(nodes). Raises ApiError 404, and ValueError for another scheduler's Pod.
+        """
+        return self.parts.scheduler.engine.explain(self.get("Pod", name, namespace))
+
     @property
     def digest(self) -> str:
         """A digest of everything that happened and of the state it led to: 32 hexadecimal digits. O(objects)."""

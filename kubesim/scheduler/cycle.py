@@ -142,9 +142,7 @@ class SignatureState:
         self._watched: list[Watched] = []
         self._pre_filter()
         self._row_filters = [
-            (plugin, state)
-            for plugin, state in self.filters
-            if plugin.filter_scope is Scope.ROW and plugin.filter_kernel(state) is None
+            (plugin, state) for plugin, state in self.filters if plugin.filter_scope is Scope.ROW and plugin.filter_kernel(state) is None
         ]
         self._node_open_N = np.zeros(table.capacity, bool)  # what is alive, allowed, and left open by NODE filters
         self._row_open_N = np.ones(table.capacity, bool)  # what ROW filters without kernels leave open

@@ -103,9 +103,7 @@ class PortTable:
 
     def collides(self, row: int, ports: tuple[PortKey, ...]) -> bool:
         """Whether one of the ports is taken on one row; O(ports)."""
-        return any(
-            collides(address, self._in_use.get((protocol, port), {}).get(row, {})) for address, protocol, port in ports
-        )
+        return any(collides(address, self._in_use.get((protocol, port), {}).get(row, {})) for address, protocol, port in ports)
 
     def plain(self) -> dict[int, dict[PortKey, int]]:
         """Row -> port -> how many Pods: for ``check``."""

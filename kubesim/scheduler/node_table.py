@@ -316,9 +316,7 @@ class NodeTable:
         assert free == sorted(self._free), (free, self._free)
         self._label_columns.check(self.labels)
         self.images.check()
-        self.index_of_pods.check(
-            [[(info.group_key(), info.facts.terms(info.namespace)) for info in pods.values()] for pods in self.pods]
-        )
+        self.index_of_pods.check([[(info.group_key(), info.facts.terms(info.namespace)) for info in pods.values()] for pods in self.pods])
 
     def _row_as_plain(self, row: int) -> dict[str, Any]:
         names = list(self.columns)

@@ -48,9 +48,7 @@ def importance(info: PodInfo) -> tuple[int, str]:
     return -info.facts.priority, start_time(info)
 
 
-def search(
-    pod: PodInfo, state: SignatureState, rows: Iterable[int], nominator: Nominator, objects: Objects, wanted: int
-) -> Search:
+def search(pod: PodInfo, state: SignatureState, rows: Iterable[int], nominator: Nominator, objects: Objects, wanted: int) -> Search:
     """Try rows in their order until ``wanted`` candidates are found; those without violations count once one is there."""
     found = Search([], [])
     clean = 0

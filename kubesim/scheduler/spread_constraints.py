@@ -65,9 +65,7 @@ def _compile(constraint: Mapping[str, Any], requirements: Requirements, labels: 
     )
 
 
-def defaults(
-    constraints: Sequence[Mapping[str, Any]], action: str, pod: PodInfo, objects: Objects
-) -> tuple[Constraint, ...]:
+def defaults(constraints: Sequence[Mapping[str, Any]], action: str, pod: PodInfo, objects: Objects) -> tuple[Constraint, ...]:
     """The profile's default constraints with this action, for a Pod without any of its own; none when nothing selects the Pod."""
     wanted = [constraint for constraint in constraints if constraint["whenUnsatisfiable"] == action]
     requirements = default_selector(pod, objects) if wanted else ()

@@ -39,3 +39,11 @@ def test_a_more_important_pod_takes_the_place_of_a_lesser_one() -> None:
         assert [p["metadata"]["name"] for p in cluster.list("Pod")] == ["greater"]
         reasons = [event["reason"] for event in cluster.list("Event")]
         assert "Preempted" in reasons and "Scheduled" in reasons
+
+
+def test_the_cluster_explains_a_pending_pod() -> None:
+    with Cluster(nodes=[NODE]) as cluster:
+        cluster.apply([priority_class("low", 1), pod("large", "3", "low")])
+        cluster.run_until_converged()
+        plugin, rejection = cluster.explain("large")["rejected"]["only"]
+        assert (plugin, rejection.reasons) == ("NodeResourcesFit", ("Insufficient cpu",))
