@@ -74,6 +74,46 @@ def test_scheduling_cycle(benchmark: Any, scale: Callable[[int, int], int], node
     assert engine.overcommitted() == []
 
 
+LABELS = {"app": "web"}
+TERM = {"labelSelector": {"matchLabels": LABELS}, "topologyKey": "zone"}
+BY_HOST = {**TERM, "topologyKey": "kubernetes.io/hostname"}
+REQUIRED, PREFERRED = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def spread(when: str) -> Object:
+    return {"topologySpreadConstraints": [{**TERM, "maxSkew": 5, "whenUnsatisfiable": when}]}
+
+
+BETWEEN_PODS = {
+    "Pod affinity": {"affinity": {"podAffinity": {REQUIRED: [TERM]}}},
+    "Pod anti-affinity": {"affinity": {"podAntiAffinity": {REQUIRED: [BY_HOST]}}},
+    "preferred Pod affinity": {"affinity": {"podAffinity": {PREFERRED: [{"weight": 1, "podAffinityTerm": BY_HOST}]}}},
+    "topology spread": spread("DoNotSchedule"),
+    "preferred topology spread": spread("ScheduleAnyway"),
+}
+
+
+@pytest.mark.parametrize("case", BETWEEN_PODS)
+def test_cycle_between_pods(benchmark: Any, scale: Callable[[int, int], int], case: str) -> None:
+    """What a Pod wants of other Pods, over all nodes: each placement moves the counts of a domain."""
+    nodes, count = scale(200, 5_000), scale(50, 1_000)
+    benchmark.extra_info.update(room="scheduler", operation=f"cycle: {case}, {nodes:,} nodes", count=count, unit="pods")
+
+    def set_up() -> tuple[tuple[SchedulingEngine, list[Object]], dict[str, Any]]:
+        pods = pods_of([template(0, **BETWEEN_PODS[case])], count)
+        for pod in pods:
+            pod["metadata"]["labels"] = LABELS
+        return (engine_with(nodes), pods), {}
+
+    def run(engine: SchedulingEngine, pods: list[Object]) -> SchedulingEngine:
+        for pod in pods:
+            engine.schedule(pod)
+        return engine
+
+    engine = benchmark.pedantic(run, setup=set_up, rounds=3)
+    assert len(engine.cache) == count
+
+
 @pytest.mark.parametrize("nodes_full", [500, 5_000])
 def test_unschedulable_pods(benchmark: Any, scale: Callable[[int, int], int], nodes_full: int) -> None:
     """Pods that fit nowhere, with their whole message, as in scheduler_perf's Unschedulable."""

@@ -124,6 +124,7 @@ class Handle:
     objects: Objects = field(default_factory=Objects)
     nominated: "Nominator | None" = None
     tries_all_nodes: bool = True  # preemption looks at every node that it may help, not at a tenth of them
+    below: Callable[[int], int] | None = None  # draws among n: where preemption begins to look
 
 
 class Plugin:

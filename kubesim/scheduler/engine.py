@@ -62,11 +62,11 @@ class SchedulingEngine:
         self.nominator = Nominator()
         self.cache = Cache(self.table)
         self.memo = FactsMemo()
-        handle = Handle(self.table, self.objects, self.nominator)
-        self.frameworks = {profile.scheduler_name: Framework(profile, handle, plugins) for profile in self.config.profiles}
         self._below: Callable[[int], int] | None = None
         if self.config.tie_break == SEEDED:
             self._below = (stream or Stream(0, "scheduler")).below
+        handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below)
+        self.frameworks = {profile.scheduler_name: Framework(profile, handle, plugins) for profile in self.config.profiles}
         self._states: dict[Any, SignatureState] = {}
 
     # ---- the cluster ---------------------------------------------------------------------------------------------------------

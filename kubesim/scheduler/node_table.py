@@ -80,6 +80,7 @@ class NodeTable:
         self.ports = PortTable()
         self.index_of_pods = PodIndex(self.capacity)
         self.claims = ClaimTable()
+        self.priorities: dict[int, int] = {}  # priority -> how many Pods
         self.images = ImageTable()
         self.node_log = ChangeLog()
         self.pod_log = ChangeLog()
@@ -89,6 +90,10 @@ class NodeTable:
         self._label_columns = LabelColumns()
 
     # ---- reading -------------------------------------------------------------------------------------------------------------
+
+    def has_pods_below(self, priority: int) -> bool:
+        """Whether any Pod has a lower priority; O(different priorities)."""
+        return any(other < priority for other in self.priorities)
 
     def find(self, name: str) -> int:
         """The row of a node that exists, or -1."""
@@ -224,6 +229,7 @@ class NodeTable:
         facts = info.facts
         key = info.counted_as = info.group_key()
         self.index_of_pods.add(row, key, facts.terms(info.namespace) if facts.has_pod_terms else NO_TERMS)
+        self.priorities[facts.priority] = self.priorities.get(facts.priority, 0) + 1
         if facts.host_ports:
             self.ports.add(row, facts.host_ports)
         if facts.claims:
@@ -239,6 +245,10 @@ class NodeTable:
         assert info.counted_as is not None
         self.index_of_pods.add(row, info.counted_as, info.facts.terms(info.namespace), -1)
         info.row = -1
+        priority = info.facts.priority
+        self.priorities[priority] -= 1
+        if not self.priorities[priority]:
+            del self.priorities[priority]
         if info.facts.host_ports:
             self.ports.remove(row, info.facts.host_ports)
         if info.facts.claims:
@@ -316,6 +326,8 @@ class NodeTable:
         assert free == sorted(self._free), (free, self._free)
         self._label_columns.check(self.labels)
         self.images.check()
+        priorities = [info.facts.priority for pods in self.pods for info in pods.values()]
+        assert self.priorities == {priority: priorities.count(priority) for priority in dict.fromkeys(priorities)}
         self.index_of_pods.check([[(info.group_key(), info.facts.terms(info.namespace)) for info in pods.values()] for pods in self.pods])
 
     def _row_as_plain(self, row: int) -> dict[str, Any]:

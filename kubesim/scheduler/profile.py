@@ -61,6 +61,7 @@ class SchedulerConfig:
 
     profiles: tuple[Profile, ...] = (Profile(),)
     tie_break: str = SEEDED  # among nodes with the highest total: FIRST in the table, or SEEDED by a random stream
+    tries_all_nodes: bool = False  # preemption looks at every node that it may help; else upstream's tenth, at least 100
     cycle_ns: int = 0  # how long one Pod's cycle takes
     batch_max: int = 256  # Pods per agenda event when a cycle takes no time
     backoff_initial_ns: int = SECOND

@@ -6,6 +6,7 @@ bound at once; so are their volumes.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -61,7 +62,7 @@ class ScenarioRun:
         config = SchedulerConfig(tie_break=FIRST)
         if "config" in scenario:
             config = read_configuration(orjson.loads(scenario["config"]), FIRST)
-        self.engine = SchedulingEngine(config)
+        self.engine = SchedulingEngine(replace(config, tries_all_nodes=True))
         classes = scenario.get("priorityClasses") or ()
         self._classes = {found["metadata"]["name"]: found for found in classes}
         self._default_class = next((found for found in classes if found.get("globalDefault")), None)

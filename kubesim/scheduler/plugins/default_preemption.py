@@ -21,6 +21,7 @@ from kubesim.scheduler.diagnosis import Diagnosis, fit_message, histogram_of
 from kubesim.scheduler.nominator import Nominator
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.preemption import (
+    NO_VICTIMS,
     Search,
     best_candidates,
     is_terminating_by_preemption,
@@ -29,6 +30,7 @@ from kubesim.scheduler.preemption import (
 )
 
 NOT_HELPFUL = Rejection(UNRESOLVABLE, ("Preemption is not helpful for scheduling",))
+NO_SEARCH = Search([], [])
 PERCENTAGE_DEFAULT, ABSOLUTE_DEFAULT = 10, 100
 
 
@@ -49,12 +51,23 @@ class DefaultPreemption(Plugin):
         reason = self._ineligible(pod, diagnosis)
         if reason:
             return PostFilterResult(f"preemption: {reason}")
-        found = self._search(pod, diagnosis, state)
-        if found.candidates:
-            best = best_candidates(found.candidates)
-            chosen = min(best, key=lambda candidate: candidate.row)
-            return PostFilterResult("", chosen.node_name, "Success", preemption=(found.candidates, best, chosen))
-        return PostFilterResult(f"preemption: {self._message(diagnosis, found)}", clears_nomination=True)
+        if diagnosis.pre_filter is not None or not self.table.has_pods_below(pod.facts.priority):
+            key: tuple[str, int | None] = ("preempts nobody", None)
+        else:
+            key = ("preempts", pod.facts.priority)
+        # All of a signature's Pods of one priority find the same until something changes; nominations are no part of a diagnosis.
+        if key not in diagnosis.memo or (key[1] is not None and len(self._nominated)):
+            diagnosis.memo[key] = self._outcome(pod, diagnosis, state, key[1] is not None)
+        outcome: PostFilterResult = diagnosis.memo[key]
+        return outcome
+
+    def _outcome(self, pod: PodInfo, diagnosis: Diagnosis, state: Any, has_victims: bool) -> PostFilterResult:
+        found = self._dry_runs(pod, state, resolvable_rows(diagnosis)) if has_victims else NO_SEARCH
+        if not found.candidates:
+            return PostFilterResult(f"preemption: {self._message(diagnosis, found)}", clears_nomination=True)
+        best = best_candidates(found.candidates)
+        chosen = min(best, key=lambda candidate: candidate.row)
+        return PostFilterResult("", chosen.node_name, "Success", preemption=(found.candidates, best, chosen))
 
     def _ineligible(self, pod: PodInfo, diagnosis: Diagnosis) -> str:
         """Why the Pod may not preempt, or ""."""
@@ -71,25 +84,23 @@ class DefaultPreemption(Plugin):
                 return "not eligible due to a terminating pod on the nominated node."
         return ""
 
-    def _search(self, pod: PodInfo, diagnosis: Diagnosis, state: Any) -> Search:
-        """Dry runs. All of a signature's Pods of one priority find the same until something changes."""
-        if diagnosis.pre_filter is not None:
-            return Search([], [])
-        rows = resolvable_rows(diagnosis)
-        wanted = max(len(rows) * self._percentage // 100, self._absolute)
-        key = ("preemption", pod.facts.priority, len(self._nominated))
-        if key not in diagnosis.memo or len(self._nominated):
-            limit = len(rows) if self.handle.tries_all_nodes else min(wanted, len(rows))
-            diagnosis.memo[key] = search(pod, state, rows, self._nominated, self.objects, limit)
-        found: Search = diagnosis.memo[key]
-        return found
+    def _dry_runs(self, pod: PodInfo, state: Any, rows: list[int]) -> Search:
+        """Try every node that it may help, or enough of them, from a drawn one on."""
+        if self.handle.tries_all_nodes:
+            return search(pod, state, rows, self._nominated, self.objects, len(rows))
+        wanted = min(max(len(rows) * self._percentage // 100, self._absolute), len(rows))
+        start = self.handle.below(len(rows)) if self.handle.below is not None and len(rows) > wanted else 0
+        return search(pod, state, rows[start:] + rows[:start], self._nominated, self.objects, wanted)
 
     def _message(self, diagnosis: Diagnosis, found: Search) -> str:
-        """Why no node helps: what each says without its Pods of lower priority."""
-        tried = {row for _, row in found.rejections}
-        counted = [(rejection, 1) for rejection, _ in found.rejections]
-        counted.append((NOT_HELPFUL, self.table.node_count - len(tried)))
-        return fit_message(self.table.node_count, "", histogram_of((r, n) for r, n in counted if n), "")
+        """Why no node helps: what each says without its Pods of lower priority; without a search, none has any."""
+        counted: list[tuple[Rejection, int]] = [(rejection, 1) for rejection, _ in found.rejections]
+        for rejection, rows in diagnosis.groups():
+            if not rejection.is_resolvable:
+                counted.append((NOT_HELPFUL, len(rows)))
+            elif found is NO_SEARCH:
+                counted.append((NOT_HELPFUL if diagnosis.pre_filter is not None else NO_VICTIMS, len(rows)))
+        return fit_message(self.table.node_count, "", histogram_of(counted), "")
 
     def events(self) -> Mapping[ClusterEvent, Hint]:
         return {ASSIGNED_POD_DELETE: always}
