@@ -59,5 +59,6 @@ cdef class Chain:
     cdef int64_t *weights
     cdef const uint8_t[::1] open_N
     cdef const int64_t[::1] base_N
+    cdef int64_t *points  # of each row whose total is not negative: what the kernels gave beside the base
 
     cdef int64_t total(self, Py_ssize_t row) noexcept

@@ -369,7 +369,11 @@ class SignatureState:
         if flipped:
             for scored in self._tracked:
                 scored.normalize(feasible_N)
-        self._chain.refresh(self._sum_base().tolist())
+        changed = self._sum_base()
+        if len(changed) * CHANGED_ROWS_SHARE > self.table.row_count:
+            self._chain.rebase()
+        else:
+            self._chain.refresh(changed.tolist())
 
     def _refresh_nodes(self) -> bool:
         """Take in changed nodes; false when everything was built anew."""

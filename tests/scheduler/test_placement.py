@@ -49,6 +49,12 @@ def test_a_chain_reports_flips_and_refreshes_only_what_it_is_told(rows: Rows) ->
     open_N[2] = 1
     chain.refresh_all()
     assert ranking.row_at(0) == 2
+    base_N[0] += 1000
+    base_N[1] += 2000
+    chain.rebase()
+    ranking.check()
+    assert [ranking[row] for row in range(3)] == [1085, -1, ranking[2]]
+    assert ranking.row_at(0) == 0
 
 
 def test_what_is_wrong_is_refused(rows: Rows) -> None:
