@@ -5,7 +5,7 @@ It is an Observer beside ``RaftRules``: every member's answer to every entry, an
 - K2 revisions and compaction revisions are the same at the same entry; K3 to K7 by equal answers
 - K10 equal states at equal entries: every record and every lease, also after a snapshot or a restart
 - L1 a revocation is one revision, or none, and leaves no key; L2 by equal answers
-- L3 a lease ends no sooner than its TTL after the last renewal that was answered, however the leader changed (L4)
+- L3 a lease ends no sooner than its TTL after the last renewal that was answered, L4 nor after the last change of leader
 
 ``changes`` is the history that watches are held to: never compacted.
 """
@@ -45,6 +45,10 @@ def plain_answer(answer: Any, error: Exception | None) -> Any:
         return type(error).__name__
     if isinstance(answer, DeleteResult):
         return answer.revision, [plain(record) for record in answer.previous]
+    if isinstance(answer, KeyValue):
+        return plain(answer)
+    if isinstance(answer, list | tuple):
+        return [plain_answer(part, None) for part in answer]
     return answer
 
 
@@ -56,6 +60,7 @@ class Reference:
         self.applied_index = 0
         self.changes: list[Change] = []
         self.renewed_ns: dict[int, int] = {}  # lease -> when it was last renewed, in the kernel's time
+        self.begun_term = 0  # the newest in which a leader has started leases over
         self._after: dict[int, tuple[Any, int, int]] = {}  # index -> answer, revision, compact revision
         self._whole: dict[int, tuple[Any, ...]] = {}  # index -> the whole state
 
@@ -80,6 +85,9 @@ class Reference:
         """Apply an entry that is new, and compare the member with what it must be."""
         if entry.index == self.applied_index + 1:
             self._apply(member, entry)
+        if entry.data is None and member.is_leader and self.begun_term < entry.term == member.node.raft.term:
+            self.begun_term = entry.term
+            self.renewed_ns = dict.fromkeys(self.renewed_ns, member.kernel.now_ns)
         expected = self._after.get(entry.index)
         require(expected is not None, "K9", f"{member.name} applies entry {entry.index}, the cluster is at {self.applied_index}")
         assert expected is not None
