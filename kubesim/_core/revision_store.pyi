@@ -35,6 +35,10 @@ class KeyValue:
 
 Change = KeyValue
 
+def record_of(
+    key: bytes, value: Any, create_revision: int, mod_revision: int, version: int, lease: int, sub: int
+) -> KeyValue: ...
+
 class RangeResult:
     @property
     def kvs(self) -> list[KeyValue]: ...

@@ -80,6 +80,21 @@ cdef class KeyValue:
         return f"<{self.key!r} version {self.version} at {self.mod_revision}.{self.sub}>"
 
 
+def record_of(
+    bytes key not None, object value, int64_t create_revision, int64_t mod_revision, int64_t version, int64_t lease, int64_t sub
+):
+    """Return a record as it was dumped, for ``RevisionStore.load``: one that came from a file or over the network."""
+    cdef KeyValue record = KeyValue.__new__(KeyValue)
+    record.key = key
+    record.value = value
+    record.create_revision = create_revision
+    record.mod_revision = mod_revision
+    record.version = version
+    record.lease = lease
+    record.sub = sub
+    return record
+
+
 @cython.final
 @cython.auto_pickle(False)
 cdef class RangeResult:

@@ -22,12 +22,13 @@ LEARNER_COUNT_MAX = 1
 
 
 class MemberInfo(NamedTuple):
-    """One member. ``name`` is empty until it has started for the first time."""
+    """One member. ``name`` and ``client_urls`` are empty until it has started for the first time."""
 
     member_id: int
     host: str
     name: str = ""
     is_learner: bool = False
+    client_urls: tuple[str, ...] = ()
 
 
 def member_id_of(host: str, token: str, time_ns: int | None = None) -> int:
@@ -85,6 +86,13 @@ class Members:
             raise NotLearner
         self._check_started(extra_count=1)
 
+    def check_update(self, member_id: int, host: str) -> None:
+        """Refuse another address. Raises MemberNotFound, PeerExists."""
+        if member_id not in self.by_id:
+            raise MemberNotFound
+        if any(other.host == host and other.member_id != member_id for other in self.by_id.values()):
+            raise PeerExists
+
     def _check_started(self, extra_count: int = 0, without: int = 0) -> None:
         """Refuse what leaves a cluster whose started voters are no majority of it."""
         voters = [member for member in self.by_id.values() if not member.is_learner and member.member_id != without]
@@ -106,6 +114,8 @@ class Members:
         member = self.by_id.get(argument)
         if member is None:
             raise MemberNotFound
+        if kind == "member_update":
+            self.check_update(argument, request[2])
         if kind == "member_promote" and not member.is_learner:
             raise NotLearner
 
@@ -118,12 +128,14 @@ class Members:
             self.by_id[argument.member_id] = argument
         elif kind == "member_promote":
             self.by_id[argument] = self.by_id[argument]._replace(is_learner=False)
+        elif kind == "member_update":
+            self.by_id[argument] = self.by_id[argument]._replace(host=request[2])
         else:
             del self.by_id[argument]
             self.removed[argument] = None
 
-    def publish(self, member_id: int, name: str) -> None:
-        """Note that a member has started under this name."""
+    def publish(self, member_id: int, name: str, client_urls: tuple[str, ...] = ()) -> None:
+        """Note that a member has started under this name, and where it serves clients."""
         member = self.by_id.get(member_id)
         if member is not None:
-            self.by_id[member_id] = member._replace(name=name)
+            self.by_id[member_id] = member._replace(name=name, client_urls=client_urls)

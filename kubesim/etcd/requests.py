@@ -20,6 +20,7 @@ request                                        answer
 ("keep_alive", lease)                          the TTL in seconds; 0: no such lease
 ("revoke", lease)                              the revision
 ("time_to_live", lease)                        (seconds left, granted TTL, keys); (-1, 0, []): no such lease
+("api", message, encoded)                      a message of etcd's own API, answered by a message; ``replicated.py``
 =============================================  ==========================================================================
 
 Trailing zeros may be left out. Errors are those of ``errors.py``; a shell throws them into the generator.
@@ -30,6 +31,7 @@ from typing import Any
 
 from kubesim._core.revision_store import DeleteResult, KeyValue, RangeResult
 from kubesim.etcd.errors import KeyNotProvided, LeaseNotFound
+from kubesim.etcd.replicated import apply
 from kubesim.etcd.state import State
 from kubesim.etcd.txn import TxnRequest, TxnResponse, check_txn, execute_txn
 
@@ -114,6 +116,10 @@ def _time_to_live(state: State, now_ns: int, lease: int) -> tuple[int, int, list
     return *state.leases.time_to_live(lease, now_ns), state.leases.keys(lease)
 
 
+def _api(state: State, now_ns: int, message: dict[str, Any], encoded: bytes = b"") -> dict[str, Any]:
+    return apply(state, now_ns, message)
+
+
 def _require_key(key: bytes) -> None:
     if not key:
         raise KeyNotProvided
@@ -133,4 +139,5 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "keep_alive": _keep_alive,
     "revoke": _revoke,
     "time_to_live": _time_to_live,
+    "api": _api,
 }

@@ -74,8 +74,9 @@ def is_read_only(txn: TxnRequest) -> bool:
 class Service:
     """The requests of one member. ``submit`` is its whole surface."""
 
-    def __init__(self, member: Member, token: str = "") -> None:
+    def __init__(self, member: Member, token: str = "", client_urls: tuple[str, ...] = ()) -> None:
         self.member = member
+        self.client_urls = client_urls
         self.leasing = Leasing(member)
         self._token = token
         self._lease_ids = member.kernel.rng(f"etcd/{member.name}/lease")
@@ -109,7 +110,7 @@ class Service:
             self._transact(request, done, serializable)
         elif kind in HANDLERS:
             self._write(request, done)
-        elif kind in ("member_add", "member_remove", "member_promote"):
+        elif kind in ("member_add", "member_remove", "member_promote", "member_update"):
             self._change_members(request, done)
         elif kind == "move_leader":
             self._move_leader(request[1], done)
@@ -224,7 +225,7 @@ class Service:
     # -- members
 
     def _change_members(self, request: Request, done: Done) -> None:
-        """("member_add", host, is_learner), ("member_remove", id), ("member_promote", id)."""
+        """("member_add", host, is_learner), ("member_remove", id), ("member_promote", id), ("member_update", id, host)."""
         members = self.member.members
         try:
             if request[0] == "member_add":
@@ -235,6 +236,9 @@ class Service:
             elif request[0] == "member_remove":
                 members.check_remove(request[1])
                 change = ("remove", request[1])
+            elif request[0] == "member_update":
+                members.check_update(request[1], request[2])
+                change = ("update", request[1])
             else:
                 members.check_promote(request[1])
                 self._check_caught_up(request[1])
@@ -298,11 +302,12 @@ class Service:
         """Tell the cluster under which name this member has started, until the cluster knows."""
         member = self.member
         info = member.members.by_id.get(member.member_id)
-        if (info is not None and info.name == member.name) or member.is_removed:
+        is_known = info is not None and info.name == member.name and info.client_urls == self.client_urls
+        if is_known or member.is_removed:
             return
         retry_ns = PUBLISH_RETRY_NS
         if info is not None and member.node.raft.lead != NONE:
-            request = ("publish", member.member_id, member.name)
+            request = ("publish", member.member_id, member.name, self.client_urls)
             member.propose(Proposal(None, request), size_of(request))
             retry_ns = member.settings.request_timeout_ns
         member.after_standing(retry_ns, self.publish)

@@ -1,9 +1,17 @@
-"""What an etcd member replicates: the store and the leases on its keys."""
+"""What an etcd member replicates: the store, the leases on its keys, users and roles, and alarms.
+
+Beside it stands what every member reckons by itself while it applies the same requests: hashes of compactions, who is logged in, and how
+large its backend would be.
+"""
 
 from typing import Any, NamedTuple
 
 from kubesim._core.revision_store import KeyValue, RevisionStore
+from kubesim.etcd.alarms import Alarms, Backend
+from kubesim.etcd.auth.store import AuthDump, AuthStore
+from kubesim.etcd.auth.tokens import Tokens
 from kubesim.etcd.errors import LeaseNotFound
+from kubesim.etcd.hashes import Hashes
 from kubesim.etcd.lease import LeaseRecord, Leases
 
 
@@ -14,16 +22,23 @@ class StateDump(NamedTuple):
     revision: int
     compact_revision: int
     leases: list[LeaseRecord]
+    auth: AuthDump | None = None
+    alarms: tuple[tuple[str, int], ...] = ()
 
 
 class State:
-    """A store and its leases. ``put`` keeps both in step."""
+    """A store with its leases, which ``put`` keeps in step, users and alarms."""
 
-    __slots__ = ("leases", "store")
+    __slots__ = ("alarms", "auth", "backend", "hashes", "leases", "store", "tokens")
 
     def __init__(self) -> None:
         self.store = RevisionStore()
         self.leases = Leases(self.store)
+        self.auth = AuthStore()
+        self.alarms = Alarms()
+        self.tokens = Tokens()
+        self.hashes = Hashes()
+        self.backend = Backend()
 
     def put(self, key: bytes, value: Any, lease: int = 0) -> int:
         """Write a key with or without a lease and return the revision. Raises LeaseNotFound."""
@@ -38,9 +53,15 @@ class State:
     def dump(self) -> StateDump:
         """Return everything in it. O(records)."""
         store = self.store
-        return StateDump(store.dump(), store.revision, store.compact_revision, self.leases.dump())
+        auth, alarms = self.auth.dump(), tuple(self.alarms.listed())
+        return StateDump(store.dump(), store.revision, store.compact_revision, self.leases.dump(), auth, alarms)
 
     def load(self, dump: StateDump, now_ns: int) -> None:
         """Fill this fresh state with a dump. Raises ValueError when it is not fresh."""
         self.store.load(dump.records, dump.revision, dump.compact_revision)
         self.leases.load(dump.leases, now_ns)
+        if dump.auth is not None:
+            self.auth.load(dump.auth)
+        for alarm in dump.alarms:
+            self.alarms.activate(*alarm)
+        self.backend.count(dump.records)
