@@ -44,9 +44,11 @@ def version() -> None:
 
 
 def _add_commands() -> None:
+    from kubesim.cli.etcd import etcd
     from kubesim.cli.run import run
     from kubesim.cli.schedule import schedule
 
+    cli.add_command(etcd)
     cli.add_command(run)
     cli.add_command(schedule)
 
