@@ -113,9 +113,11 @@ def plain_decision(framework: Framework, info: PodInfo, engine: SchedulingEngine
             continue
         raw = [plugin.score_row(state, row) for row in rows]
         kind = plugin.normalization.value
+        if kind == "custom":
+            raw = plugin.normalize(state, np.array(raw, np.int64)).tolist()
         best = max(raw, default=0)
         for row, score in zip(rows, raw):
-            if kind != "none":
+            if kind in ("by-max", "reversed"):
                 score = score * 100 // best if best else 0
                 score = 100 - score if kind == "reversed" else score
             totals[row] += score * framework.weights[plugin.name]
