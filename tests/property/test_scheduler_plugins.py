@@ -113,7 +113,7 @@ def plain_decision(framework: Framework, info: PodInfo, engine: SchedulingEngine
             continue
         raw = [plugin.score_row(state, row) for row in rows]
         kind = plugin.normalization.value
-        if kind == "custom":
+        if kind == "custom" and raw:
             raw = plugin.normalize(state, np.array(raw, np.int64)).tolist()
         best = max(raw, default=0)
         for row, score in zip(rows, raw):
