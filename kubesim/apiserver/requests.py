@@ -17,6 +17,12 @@ limit, continue       int and str, list
 resourceVersion       str, get and list
 resourceVersionMatch  "Exact" or "NotOlderThan", list
 dryRun                True
+fieldManager          str, writes: who owns the fields; ``defaultManager`` (the user agent's name) when it is empty
+force                 True, apply: take fields over from other managers
+fieldValidation       "Strict", "Warn" or "Ignore": what patch does about unknown and duplicate fields
+duplicates            the duplicate fields that whoever read the text of a patch has found
+warnings              a list; the server appends the warnings of this request
+userInfo              {"username", "uid", "groups", "extra"} of whoever was authenticated
 ====================  =============================================================================================
 
 The body ``obj`` is read-only from the moment it is sent: the server may store parts of it as they are.
@@ -53,6 +59,12 @@ class Request:
         self.subresource = subresource
         self.options = options
         self.user = user
+
+    def warn(self, text: str) -> None:
+        """Tell the client something that is no error; a client that did not ask does not hear it."""
+        warnings = self.options.get("warnings")
+        if warnings is not None and text not in warnings:
+            warnings.append(text)
 
     def __repr__(self) -> str:
         path = "/".join(part for part in (self.resource, self.namespace, self.name, self.subresource) if part)

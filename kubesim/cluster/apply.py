@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from kubesim.api import schema
+from kubesim.api.documents import tokens
 from kubesim.api.errors import ApiError
 from kubesim.api.kinds.contract import Kind
 from kubesim.apiserver.registry import Resource
@@ -19,7 +20,6 @@ from kubesim.apiserver.requests import Object, Request, create, patch
 from kubesim.apiserver.server import ApiServer
 from kubesim.cluster.names import unknown_kind
 from kubesim.cluster.three_way import patch_of
-from kubesim.workload.documents import tokens
 from kubesim.workload.manifests import Item, Manifest, ManifestError, Problem, shown
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

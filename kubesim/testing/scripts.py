@@ -33,10 +33,10 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
+from kubesim.api.documents import value_at
 from kubesim.api.errors import ApiError
 from kubesim.cluster.cluster import Cluster, NotConverged
 from kubesim.kernel.time import format_duration
-from kubesim.workload.documents import value_at
 from kubesim.workload.manifests import ManifestError, shown
 
 Object = dict[str, Any]

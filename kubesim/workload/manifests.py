@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubesim.workload.documents import Document, TextError, read_documents
+from kubesim.api.documents import Document, TextError, read_documents
 
 Object = dict[str, Any]
 ITEMS_MAX = 1_000_000

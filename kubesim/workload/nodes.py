@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kubesim.api import quantity
-from kubesim.workload.documents import TextError, read_documents
+from kubesim.api.documents import TextError, read_documents
 from kubesim.workload.manifests import Item, ManifestError, Problem, shown, unroll
 
 Object = dict[str, Any]

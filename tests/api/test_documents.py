@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubesim.workload.documents import TextError, read_documents, tokens, value_at
+from kubesim.api.documents import TextError, read_documents, tokens, value_at
 
 SCALARS = [
     ("22:22", "22:22"),  # YAML 1.1 would make it a number to the base of 60
@@ -100,7 +100,7 @@ def test_what_is_no_document_is_refused_with_its_place(text: str, message: str, 
 
 
 def test_a_bomb_of_aliases_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kubesim.workload.documents.NODES_MAX", 10_000)
+    monkeypatch.setattr("kubesim.api.documents.NODES_MAX", 10_000)
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 9)]
     with pytest.raises(TextError, match="aliases expand to too many values"):

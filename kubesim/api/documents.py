@@ -27,22 +27,29 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class TextError(ValueError):
-    """The text is not YAML or JSON; ``line`` and ``column`` count from 1 (0: unknown)."""
+    """The text is not YAML or JSON; ``line`` and ``column`` count from 1 (0: unknown). ``go_message`` is what go-yaml says."""
 
-    def __init__(self, message: str, document: int = 0, line: int = 0, column: int = 0) -> None:
+    def __init__(self, message: str, document: int = 0, line: int = 0, column: int = 0, go_message: str = "") -> None:
         super().__init__(message)
+        self.go_message = go_message or message
         self.document = document
         self.line = line
         self.column = column
 
 
 class Document:
-    """One document of a text. ``number`` counts from 1; ``value`` is None for an empty document."""
+    """One document of a text. ``number`` counts from 1; ``value`` is None for an empty document.
 
-    __slots__ = ("_node", "number", "value", "warnings")
+    ``duplicates`` are (line, key) of keys that a mapping of YAML has already.
+    """
 
-    def __init__(self, number: int, value: Any, node: yaml.Node | None, warnings: list[str]) -> None:
+    __slots__ = ("_node", "duplicates", "number", "value", "warnings")
+
+    def __init__(
+        self, number: int, value: Any, node: yaml.Node | None, warnings: list[str], duplicates: list[tuple[int, str]] | None = None
+    ) -> None:
         self.number = number
+        self.duplicates = duplicates or []
         self.value = value
         self.warnings = warnings
         self._node = node
@@ -130,27 +137,41 @@ def _read_yaml(text: str) -> Iterator[Document]:
         loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
-            warnings: list[str] = []
-            yield Document(number, _Builder(number, warnings).value(node, 0), node, warnings)
+            builder = _Builder(number)
+            yield Document(number, builder.value(node, 0), node, builder.warnings, builder.duplicates)
             number += 1
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise TextError(f"not YAML: {what}", number, line, column) from None
+        raise TextError(f"not YAML: {what}", number, line, column, _go_message(error)) from None
     except yaml.YAMLError as error:  # a character that YAML forbids: the reader's error carries no mark
-        raise TextError(f"not YAML: {str(error).splitlines()[0]}", number) from None
+        raise TextError(f"not YAML: {str(error).splitlines()[0]}", number, go_message=f"yaml: {_reader_problem(error)}") from None
     finally:
         if loader is not None:
             loader.dispose()
 
 
+def _go_message(error: yaml.MarkedYAMLError) -> str:
+    """How go-yaml v2 words it: the first line that is not the first, and one more for its scanner (decode.go, fail)."""
+    line = next((mark.line for mark in (error.context_mark, error.problem_mark) if mark is not None and mark.line), 0)
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
+    return f"yaml: line {line}: {error.problem}" if line else f"yaml: {error.problem}"
+
+
+def _reader_problem(error: yaml.YAMLError) -> str:
+    text = str(error).splitlines()[0]
+    return "control characters are not allowed" if "control characters" in text or "special characters" in text else text
+
+
 class _Builder:
     """Makes plain values from the nodes of one document."""
 
-    def __init__(self, document: int, warnings: list[str]) -> None:
+    def __init__(self, document: int) -> None:
         self.document = document
-        self.warnings = warnings
+        self.warnings: list[str] = []
+        self.duplicates: list[tuple[int, str]] = []
         self.count = 0
 
     def value(self, node: yaml.Node, depth: int) -> Any:
@@ -174,6 +195,8 @@ class _Builder:
                 continue
             key = self._key(key_node)
             line = key_node.start_mark.line + 1
+            if key in result:
+                self.duplicates.append((line, key))
             if lines.setdefault(key, line) != line:
                 twice.setdefault(key, line)
             result[key] = self.value(value_node, depth + 1)
