@@ -36,6 +36,7 @@ from kubesim.etcd.raft.node import Node, Ready
 from kubesim.etcd.reads import Reads
 from kubesim.etcd.requests import execute
 from kubesim.etcd.state import State, StateDump
+from kubesim.etcd.unavailable import ProposalDropped
 from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import MILLISECOND, SECOND
 
@@ -141,6 +142,8 @@ class Member:
         self.on_apply: dict[tuple[int, int, int], Callable[[Any, Exception | None], object]] = {}
         self.on_stop: list[Callable[[bool], object]] = []
         self.on_message: dict[str, Callable[..., object]] = {}  # by the first field of what is no message of Raft
+        self.defer: Callable[[], object] | None = None  # asks for ``end_turn`` soon; None: whatever comes is worked on at once
+        self._proposals: list[Entry] = []  # of this turn
         self._send = send
         self._stream = kernel.rng(f"etcd/{self.name}/election")
         self._backlog: list[tuple[Callable[..., object], tuple[Any, ...]]] = []  # what a paused process has not got to
@@ -174,6 +177,7 @@ class Member:
         self.epoch += 1
         self.is_running, self.is_paused = True, False
         self._backlog, self._writing, self._tick_owed, self._is_working = [], None, False, False
+        self._proposals = []
         self.begun_term = 0
         self.on_apply, self._snapshots_sent = {}, {}
         self.members = Members(peers)
@@ -317,10 +321,14 @@ class Member:
             self.node.step(message)
         except RaftError:
             return  # a proposal that cannot be taken here, or a message of a stranger: who sent it asks again
-        self._work()
+        self._work_soon()
 
     def propose(self, proposal: Proposal, size_bytes: int) -> bool:
-        """Propose an entry, here or at the leader; False when it is dropped."""
+        """Propose an entry, here or at the leader; False when it is dropped. One that is dropped at the end of a turn is answered so."""
+        if self.defer is not None:
+            self._proposals.append(Entry(0, 0, NORMAL, proposal, size_bytes))
+            self.defer()
+            return True
         try:
             self.node.propose(proposal, size_bytes)
         except RaftError:
@@ -330,11 +338,12 @@ class Member:
 
     def propose_change(self, change: ConfChange) -> bool:
         """Propose a change of membership; False when it is dropped."""
+        self._propose_deferred()
         try:
             self.node.propose_conf_change(change, v1=True)
         except RaftError:
             return False
-        self._work()
+        self._work_soon()
         return True
 
     def transfer_leader(self, target: int) -> None:
@@ -345,9 +354,30 @@ class Member:
     def ask_read_index(self, context: Any) -> None:
         """Start a round of ReadIndex; ``reads.confirmed`` gets the answer."""
         self.node.read_index(context)
-        self._work()
+        self._work_soon()
 
     # -- the pipeline
+
+    def _work_soon(self) -> None:
+        (self.defer or self._work)()
+
+    def end_turn(self) -> None:
+        """Work on all that has come since the last turn: its proposals are one step of Raft, one write and one round of messages."""
+        if self.is_running and not self.is_paused:
+            self._propose_deferred()
+            self._work()
+
+    def _propose_deferred(self) -> None:
+        proposals, self._proposals = self._proposals, []
+        if not proposals:
+            return
+        try:
+            self.node.propose_entries(tuple(proposals))
+        except RaftError:
+            for entry in proposals:
+                done = self.on_apply.pop(entry.data.number, None)
+                if done is not None:
+                    done(None, ProposalDropped())
 
     def _work(self) -> None:
         """Take Readys until there is none, or until one waits for the disk. Who is called from here may call it: that does nothing."""

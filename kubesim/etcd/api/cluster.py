@@ -3,6 +3,8 @@
 A member's host is its peer addresses, joined by commas. Upstream: etcd ``server/etcdserver/api/v3rpc/member.go``, ``server.go``.
 """
 
+from collections.abc import Iterable
+
 from kubesim.etcd.api.context import Call, Context
 from kubesim.etcd.api.urls import sorted_urls
 from kubesim.etcd.membership import MemberInfo
@@ -20,14 +22,13 @@ def member_message(info: MemberInfo) -> Fields:
     }
 
 
-def member_messages(context: Context) -> list[Fields]:
-    """Return all members by ID."""
-    by_id = context.member.members.by_id
-    return [member_message(by_id[member_id]) for member_id in sorted(by_id)]
+def member_messages(members: Iterable[MemberInfo]) -> list[Fields]:
+    """Return members by ID."""
+    return [member_message(info) for info in sorted(members, key=lambda info: info.member_id)]
 
 
 def _answer(context: Context, **fields: object) -> Fields:
-    return {"header": context.identity(), **fields, "members": member_messages(context)}
+    return {"header": context.identity(), **fields, "members": member_messages(context.member.members.by_id.values())}
 
 
 async def add(context: Context, call: Call, message: Fields) -> Fields:
@@ -65,7 +66,7 @@ async def list_(context: Context, call: Call, message: Fields) -> Fields:
 
 
 async def promote(context: Context, call: Call, message: Fields) -> Fields:
-    """Make a learner a voter; only the leader knows whether it has caught up."""
+    """Make a learner a voter; only the leader knows whether it has caught up. The members are those that the leader knows then."""
     context.require_admin(call)
-    await context.forward.ask(("member_promote", message.get("ID", 0)))
-    return _answer(context)
+    members = await context.forward.ask(("member_promote", message.get("ID", 0)))
+    return {"header": context.identity(), "members": member_messages(members)}

@@ -70,17 +70,17 @@ class Forward:
 
     def _asked(self, source: str, number: int, request: tuple[Any, ...]) -> None:
         def done(answer: Any, error: Exception | None) -> None:
-            self._member.send(source, ("told", number, None if error is None else status_of(error)))
+            self._member.send(source, ("told", number, None if error is None else status_of(error), answer))
 
         if request[0] == "member_promote":
             self._service.submit(request, done)
 
-    def _told(self, source: str, number: int, error: tuple[int, str] | None) -> None:
+    def _told(self, source: str, number: int, error: tuple[int, str] | None, value: Any = None) -> None:
         answer = self._waiting.get(number)
         if answer is None:
             return
         if error is None:
-            answer.give()
+            answer.give(value)
         elif error[1] == NotLeader.message:
             answer.give(None, NotLeader())
         else:

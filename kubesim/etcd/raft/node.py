@@ -65,14 +65,15 @@ class Node:
 
     def propose(self, data: Any, size_bytes: int = 0) -> None:
         """Propose an entry. Raises RaftError(proposal_dropped)."""
-        self._propose(Entry(0, 0, NORMAL, data, size_bytes))
+        self.propose_entries((Entry(0, 0, NORMAL, data, size_bytes),))
+
+    def propose_entries(self, entries: tuple[Entry, ...]) -> None:
+        """Propose several entries in one step: all of them, or none. Raises RaftError(proposal_dropped)."""
+        self.raft.step(Message(messages.PROPOSE, from_=self.raft.id, entries=entries))
 
     def propose_conf_change(self, change: ConfChange, v1: bool = False) -> None:
         """Propose a membership change (``v1``: as the old kind, one change). Raises RaftError(proposal_dropped)."""
-        self._propose(Entry(0, 0, CONF_CHANGE if v1 else CONF_CHANGE_V2, change))
-
-    def _propose(self, entry: Entry) -> None:
-        self.raft.step(Message(messages.PROPOSE, from_=self.raft.id, entries=(entry,)))
+        self.propose_entries((Entry(0, 0, CONF_CHANGE if v1 else CONF_CHANGE_V2, change),))
 
     def apply_conf_change(self, change: ConfChange) -> ConfState:
         """Switch to the configuration of a committed change; to be called when its entry is applied."""

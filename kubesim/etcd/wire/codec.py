@@ -24,18 +24,28 @@ class DecodeError(ValueError):
 def encode(message: Message, value: Fields) -> bytes:
     """Return the bytes of a message. Raises KeyError never: what is not a field of it is an error of the caller, not looked for."""
     out: list[bytes] = []
+    get = value.get
     for field in message.fields:
-        item = value.get(field.name)
+        item = get(field.name)
         if item is None:
             continue
+        kind = field.kind
         if field.is_repeated:
             _encode_repeated(out, field, item)
-        elif field.kind == "enum":
+        elif kind == "bytes":
+            if item or field.in_union:
+                out += (field.tag, varint(len(item)), item)
+        elif kind == "message":
+            _encode_one(out, field, item)
+        elif kind == "enum":
             number = _number(field, item)
             if number:
                 out += (field.tag, varint(number))
-        elif item or field.in_union or field.kind == "message":
-            _encode_one(out, field, item)
+        elif item or field.in_union:
+            if kind == "string":
+                _encode_one(out, field, item)
+            else:
+                out += (field.tag, varint(int(item)))
     return b"".join(out)
 
 

@@ -4,6 +4,7 @@ None, booleans, integers of any size, bytes, text, tuples, lists, and the record
 reader takes nothing else, whatever it is sent. The numbers never change; fields are only added at the end of a record, with a default.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from kubesim._core.revision_store import KeyValue, record_of
@@ -40,9 +41,24 @@ INTERNAL = MESSAGES["InternalRaftRequest"]
 
 def pack(value: Any) -> bytes:
     """Return a value as bytes. Raises TypeError for what is no plain value."""
+    if type(value) is Proposal and value.number is not None and len(value.request) == 3 and value.request[0] == "api":
+        return _pack_api_proposal(value)
     out: list[bytes] = []
     _pack(out, value)
     return b"".join(out)
+
+
+def _pack_api_proposal(proposal: Proposal) -> bytes:
+    """What nearly all entries of a log are; the same bytes as ``_pack``'s, in one go."""
+    assert proposal.number is not None
+    member_id, epoch, count = proposal.number
+    encoded = proposal.request[2]
+    return b"".join((_proposal_head(member_id, epoch), _big(count), b"\x0b", varint(len(encoded)), encoded))
+
+
+@lru_cache(16)
+def _proposal_head(member_id: int, epoch: int) -> bytes:
+    return b"\x09\x07\x02\x07\x03\x03" + _big(member_id) + b"\x03" + _big(epoch) + b"\x03"
 
 
 def _pack(out: list[bytes], value: Any) -> None:

@@ -3,6 +3,7 @@
 ``schema(text, enums)`` reads any table of that form, so the cluster's own messages (peers, log) have one too.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from kubesim.etcd.wire import table
@@ -58,16 +59,28 @@ class Method(NamedTuple):
 
 def varint(number: int) -> bytes:
     """Return a number of up to 64 bits as a varint; a negative one in two's complement."""
-    if number < 0:
-        number &= 0xFFFFFFFFFFFFFFFF
-    if number < 0x80:
-        return bytes((number,))
+    if 0 <= number < SMALL_MAX:
+        return SMALL[number]
+    if 0 <= number < 1 << 28:  # revisions, lengths
+        if number < 1 << 21:
+            return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
+        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14 & 0x7F | 0x80, number >> 21))
+    return _long_varint(number & 0xFFFFFFFFFFFFFFFF)
+
+
+@lru_cache(1024)
+def _long_varint(number: int) -> bytes:
+    """IDs: a member says its own and its cluster's with every answer."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+SMALL_MAX = 1 << 14
+SMALL = tuple(bytes((number,)) if number < 0x80 else bytes((number & 0x7F | 0x80, number >> 7)) for number in range(SMALL_MAX))
 
 
 def schema(messages_text: str, enums_text: str = "") -> dict[str, Message]:

@@ -1,11 +1,13 @@
 """The kernel on an event loop: its time is the wall clock's, its events run when they are due.
 
-Whatever comes from outside calls ``wake()`` first, so that the kernel's time is now, and what it sets off runs in the same turn of the loop
-(``Clock.soon``). The time never goes back: it begins at the wall clock and goes on with the monotonic one.
+Whatever comes from outside calls ``wake()`` first, so that the kernel's time is now. What all sockets had in one turn of the loop is worked
+on together at its end: ``work`` (the member, once for all requests), the kernel's due events, then ``flush`` (the connections, one write
+each). The time never goes back: it begins at the wall clock and goes on with the monotonic one.
 """
 
 import time
 from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
 
 from kubesim.kernel.loop import Kernel
 
@@ -18,6 +20,8 @@ class Clock:
     def __init__(self, loop: AbstractEventLoop, seed: int) -> None:
         self._offset_ns = time.time_ns() - time.monotonic_ns()
         self.kernel = Kernel(seed, self.now_ns())
+        self.work: list[Callable[[], object]] = []
+        self.flush: list[Callable[[], object]] = []
         self._loop = loop
         self._timer: TimerHandle | None = None
         self._timer_ns = 0
@@ -28,8 +32,12 @@ class Clock:
         return time.monotonic_ns() + self._offset_ns
 
     def wake(self) -> None:
-        """Bring the kernel's time up to date and see to it that what comes of this call runs before the loop waits again."""
+        """Bring the kernel's time up to date, and see to it that the turn has an end."""
         self.kernel.run_due(self.now_ns())
+        self.soon()
+
+    def soon(self) -> None:
+        """See to it that the turn has an end before the loop waits again."""
         if not self._is_pumping:
             self._is_pumping = True
             self._loop.call_soon(self._pump)
@@ -40,7 +48,11 @@ class Clock:
 
     def _run(self) -> None:
         kernel = self.kernel
+        for work in self.work:
+            work()
         kernel.run_due(self.now_ns())
+        for flush in self.flush:
+            flush()
         next_ns = kernel.next_time()
         if self._timer is not None:
             if self._timer_ns == next_ns:

@@ -38,12 +38,13 @@ Done = Callable[[], object]
 class FileDisk:
     """The log and the snapshots of one member in a data directory."""
 
-    def __init__(self, directory: DataDir, loop: AbstractEventLoop, *, is_synced: bool = True) -> None:
+    def __init__(self, directory: DataDir, loop: AbstractEventLoop, wake: Done, *, is_synced: bool = True) -> None:
         self.storage = DiskStorage()
         self.on_trouble: Callable[[OSError | None], object] = lambda error: None  # None: it works again
         self.fsync_count = 0
         self._directory = directory
         self._loop = loop
+        self._wake = wake  # to be called before anything that comes from outside: the time is another one
         self._is_synced = is_synced
         self._executor = ThreadPoolExecutor(1, "etcd-disk")
         self._handle = -1
@@ -94,6 +95,7 @@ class FileDisk:
         def finished() -> None:
             if not self._is_open:
                 return
+            self._wake()
             error = future.exception()
             if isinstance(error, OSError):
                 self._fail(error, snapshot, entries, data, crc, done)

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from kubesim.etcd.api.context import Context
@@ -10,6 +9,7 @@ from kubesim.etcd.api.exchange import LeaderMonitor
 from kubesim.etcd.api.server import BY_GATEWAY_PATH
 from kubesim.etcd.wire.schema import Method
 from kubesim.server.etcd import gateway, grpc, pages
+from kubesim.server.etcd.clock import Clock
 from kubesim.server.etcd.errors import code_and_message
 from kubesim.server.http import http1, http2, websocket
 
@@ -21,16 +21,30 @@ HEAD_END = b"\r\n\r\n"
 class Front:
     """What all connections share: the member's API, the clock to wake, and the connections themselves."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, wake: Callable[[], object]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, clock: Clock) -> None:
         self.loop = loop
         self.context = context
         self.monitor = LeaderMonitor(context)
-        self.wake = wake
+        self.wake = clock.wake
         self.connections: dict[ClientConnection, None] = {}
+        self._soon = clock.soon
+        self._dirty: list[ClientConnection] = []
+        clock.flush.append(self.flush)
 
     def connection(self) -> "ClientConnection":
         """Return the protocol of a new connection."""
         return ClientConnection(self)
+
+    def flush_soon(self, connection: "ClientConnection") -> None:
+        """Send what the connection has at the end of the turn."""
+        self._dirty.append(connection)
+        self._soon()
+
+    def flush(self) -> None:
+        """Send what all connections have."""
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            connection.flush()
 
     def close(self) -> None:
         """End all connections."""
@@ -47,7 +61,6 @@ class ClientConnection(asyncio.Protocol):
         self._common_name = ""
         self._buffer = b""
         self._out: list[bytes] = []
-        self._is_flushing = False
         self._is_paused = False  # the client does not read
         self._http2: http2.Connection | None = None
         self._http1: Http1 | None = None
@@ -132,16 +145,15 @@ class ClientConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes, with all others of this turn of the loop."""
+        if not self._out:
+            self.front.flush_soon(self)
         self._out.append(data)
-        if not self._is_flushing:
-            self._is_flushing = True
-            self.front.loop.call_soon(self._flush)
 
-    def _flush(self) -> None:
-        self._is_flushing = False
+    def flush(self) -> None:
+        """Hand what is to be sent to the socket."""
         out, self._out = self._out, []
-        if not self._transport.is_closing():
-            self._transport.write(b"".join(out))
+        if out and not self._transport.is_closing():
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def pause_reading(self, is_paused: bool) -> None:
         """Take nothing from the client for a while, or go on."""
@@ -152,7 +164,7 @@ class ClientConnection(asyncio.Protocol):
         """End the connection when all is sent."""
         if self._http2 is not None:
             self._http2.go_away()
-        self._flush()
+        self.flush()
         self._transport.close()
 
 

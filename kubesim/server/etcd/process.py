@@ -112,12 +112,14 @@ class Process:
         self.directory.open()
         member_id, cluster_id, infos, is_first = self._identify()
         self.clock = Clock(self.loop, member_id ^ time.time_ns())
-        self._disk = FileDisk(self.directory, self.loop, is_synced=not flags.unsafe_no_fsync)
+        self._disk = FileDisk(self.directory, self.loop, self.clock.wake, is_synced=not flags.unsafe_no_fsync)
         host = ",".join(urls(flags.initial_advertise_peer_urls, "initial-advertise-peer-urls"))
         own = next((info for info in infos if info.member_id == member_id), MemberInfo(member_id, host))
         self.member = Member(self.clock.kernel, own._replace(name=flags.name), self._disk, self._send, flags.member_settings())  # type: ignore[arg-type]
         # Numbers of requests hold the epoch: one that was given in an earlier life must never come again.
         self.member.epoch = int(time.time()) & 0xFFFFFFFF
+        self.member.defer = self.clock.soon
+        self.clock.work.append(self.member.end_turn)
         service = Service(self.member, flags.initial_cluster_token, flags.advertised_client_urls())
         self.context = Context(self.member, service, flags.api_settings(), cluster_id)
         self._disk.on_trouble = self._disk_trouble
@@ -136,7 +138,7 @@ class Process:
         compaction = flags.compaction()
         if compaction is not None:
             Compactor(self.context, *compaction)
-        self.front = Front(self.loop, self.context, self.clock.wake)
+        self.front = Front(self.loop, self.context, self.clock)
         await self._listen_clients()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS_MAX, 50, 100)
