@@ -5,6 +5,7 @@ copies to ``apply``. Nothing moves between calls: time passes in ``run_for``, ``
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from kubesim.cluster.assemble import Parts, assemble
 from kubesim.cluster.conditions import holds, parse_condition
 from kubesim.cluster.config import ClusterConfig, Duration, Nodes, configure, duration_ns
 from kubesim.cluster.names import resource_of
+from kubesim.cluster.networking import Connection, Networking
 from kubesim.drive import virtual
 from kubesim.kernel.time import MINUTE, SECOND, format_duration, format_time
 from kubesim.observe.flow import Flow
@@ -148,6 +150,24 @@ class Cluster:
     def _known_node(self, name: str) -> None:
         if self.apiserver.peek("nodes", "", name) is None:
             raise ValueError(f"there is no node called {name!r}; expected one of the {len(self.config.nodes)} nodes of this cluster")
+
+    # -- the network --
+
+    @cached_property
+    def network(self) -> Networking:
+        """The Pod network: links between nodes, kube-proxies, DNS. Watches what it needs from the first use on."""
+        return Networking(self.parts, self.config.proxy_mode)
+
+    def connect(self, pod: str | None, url: str) -> Connection:
+        """Try to connect from a Pod (``None``: from outside) to ``http://service:port``; says who answered, or what stopped it.
+
+        Raises ApiError 404 for an unknown Pod, ValueError for a URL that is none or a Pod without an address.
+        """
+        return self.network.connect(pod, url)
+
+    def can_connect(self, source: str, destination: str, port: int, protocol: str = "TCP") -> bool:
+        """Whether NetworkPolicies, links and nodes let one Pod reach a port of another. Raises as ``connect``."""
+        return self.network.can_connect(source, destination, port, protocol).allowed
 
     # -- time --
 

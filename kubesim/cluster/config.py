@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kubesim.kernel.time import MILLISECOND, SECOND, format_duration, parse_duration
+from kubesim.proxy.modes import all_modes
 from kubesim.workload import nodes as node_maker
 
 Object = dict[str, Any]
@@ -23,6 +24,7 @@ class ClusterConfig:
     seed: int = 0
     watch_latency_ns: int = MILLISECOND  # from a write to the components that watch
     timeline_entries_max: int = 100_000
+    proxy_mode: str = "iptables"  # how kube-proxy balances: iptables, ipvs or nftables
     shuffle_ties: bool = False  # run simultaneous events in an order drawn from the seed
     debug: bool = False  # freeze stored objects and catch who writes into one
 
@@ -33,6 +35,8 @@ class ClusterConfig:
         for field in ("shuffle_ties", "debug"):
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field} is {getattr(self, field)!r}; expected True or False")
+        if self.proxy_mode not in all_modes():
+            raise ValueError(f"proxy_mode is {self.proxy_mode!r}; expected one of {', '.join(all_modes())}")
         names = set()
         for node in self.nodes:
             name = node["metadata"]["name"]
