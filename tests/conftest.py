@@ -1,4 +1,4 @@
-"""What every test run tells at its end: how many hypothesis examples ran, and what was skipped for which reason."""
+"""What every test run tells at its end: hypothesis examples, recordings replayed by family, and what was skipped for which reason."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import statistics
 
 EXAMPLES = "hypothesis_examples"
+FIDELITY = "fidelity"  # the property of a test that replays a recording: the family's name
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +40,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = [report for found in terminalreporter.stats.values() for report in found if isinstance(report, pytest.TestReport)]
     examples = sum(value for report in reports if report.when == "call" for name, value in report.user_properties if name == EXAMPLES)
     terminalreporter.write_line(f"hypothesis: {examples} examples")
+    replays: Counter[str] = Counter()
+    for report in reports:
+        if report.when == "call":
+            for name, value in report.user_properties:
+                if name == FIDELITY:
+                    replays[f"{value} {report.outcome}"] += 1
+    for family in sorted({key.split()[0] for key in replays}):
+        terminalreporter.write_line(f"{family}: {replays[f'{family} passed']} passed, {replays[f'{family} failed']} failed")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", ()):
         longrepr = report.longrepr

@@ -36,6 +36,7 @@ from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import format_time
 
 Verb = Callable[["ApiServer", Resource, Request], Generator[Any, Any, Any]]
+LABELS_MAX = 4096  # label sets with a topology that are remembered
 Audit = Callable[[int, Request, Object, int], object]
 VERBS: Mapping[tuple[str, str], Verb] = {
     ("get", ""): get,
@@ -76,6 +77,7 @@ class ApiServer:
         self.name_stream = kernel.rng(f"{name}/generated-name")
         self.watch_cache = WatchCache(kernel, self.store, self.registry, self._policy_changed)
         self.event_leases = EventLeases(kernel)
+        self._labels: dict[tuple[Any, ...], tuple[Object, Object]] = {}
         self.extensions = {"services": ServiceExtension(kernel.rng(f"{name}/service"), service_cidr)}
         self.standing = STANDING
         self._compactor = Compactor(kernel, etcd)
@@ -170,6 +172,16 @@ class ApiServer:
         """All objects of a resource as this server's etcd member has them, in key order."""
         found = self._resources.get(resource)
         return [] if found is None else [stamped(kv) for kv in self.store.range(*found.range(namespace)).kvs]
+
+    def shared_labels(self, labels: Object, more: Object) -> Object:
+        """``labels`` with ``more``: the same dict for the same dict of labels, as all Pods of a template have it."""
+        key = (id(labels), *more.items())
+        known = self._labels.get(key)
+        if known is None:
+            if len(self._labels) >= LABELS_MAX:
+                del self._labels[next(iter(self._labels))]
+            known = self._labels[key] = (labels, {**labels, **more})  # keeps the labels alive, so that their id is not used again
+        return known[1]
 
     def sealed(self, obj: Object) -> Object:
         """The object as it goes into the store: frozen when debugging."""

@@ -1,7 +1,8 @@
 """The binding subresource: give a Pod its node, once.
 
 Upstream: pkg/registry/core/pod/storage/storage.go (BindingREST, assignPod, setPodNodeAndMetadata). The Pod gets ``spec.nodeName``, the
-condition PodScheduled=True, and the annotations and labels of the Binding; its generation stays.
+condition PodScheduled=True, the annotations and labels of the Binding, and the zone and region of its node as labels
+(plugin/pkg/admission/podtopologylabels); its generation stays.
 """
 
 from collections.abc import Generator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kubesim.apiserver.server import ApiServer
 
 Object = dict[str, Any]
+TOPOLOGY_LABELS = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -30,7 +32,8 @@ def bind(server: "ApiServer", resource: Resource, request: Request) -> Generator
         found = yield ("get", key)
         if found is None:
             raise not_found(resource.name, request.name)
-        pod = server.sealed(bound(stamped(found), binding, key, server.now_text()))
+        pod = stamped(found)
+        pod = server.sealed(bound(pod, binding, key, server.now_text(), _located(server, pod, binding["target"]["name"])))
         if request.options.get("dryRun"):
             return SUCCESS
         revision = yield ("put_if", key, pod, found.mod_revision)
@@ -50,8 +53,19 @@ def _check(request: Request, binding: Object) -> None:
         raise ApiError(500, "", "target.name: Required value")
 
 
-def bound(pod: Object, binding: Object, key: bytes, now: str) -> Object:
-    """The Pod on its node; pure. Raises 409 when it cannot be bound."""
+def _located(server: "ApiServer", pod: Object, node_name: str) -> Object | None:
+    """The Pod's labels with the topology of its node, None when that changes nothing."""
+    node = server.peek("nodes", "", node_name)
+    there = (node["metadata"].get("labels") or {}) if node is not None else {}
+    topology = {label: there[label] for label in TOPOLOGY_LABELS if label in there}
+    if not topology:
+        return None
+    labels = pod["metadata"].get("labels") or {}
+    return None if topology.items() <= labels.items() else server.shared_labels(labels, topology)
+
+
+def bound(pod: Object, binding: Object, key: bytes, now: str, labels: Object | None = None) -> Object:
+    """The Pod on its node, with other ``labels`` if given; pure. Raises 409 when it cannot be bound."""
     metadata, spec, given = pod["metadata"], pod["spec"], binding.get("metadata") or {}
     name, uid = metadata["name"], given.get("uid")
     if uid and uid != metadata["uid"]:
@@ -66,9 +80,11 @@ def bound(pod: Object, binding: Object, key: bytes, now: str) -> Object:
     if spec.get("schedulingGates"):
         raise conflict("pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")
     fresh = {**metadata, "resourceVersion": ""}
+    if labels is not None:
+        fresh["labels"] = labels
     for field in ("annotations", "labels"):
         if given.get(field):
-            fresh[field] = {**metadata.get(field, {}), **given[field]}
+            fresh[field] = {**fresh.get(field, {}), **given[field]}
     status = pod.get("status") or {}
     condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
     conditions = set_condition(status.get("conditions"), condition, now)
