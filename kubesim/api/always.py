@@ -168,7 +168,12 @@ def plan(name: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+_POINTERS = ("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector",)  # of required fields of a struct: null when not there
+
+
 def _zero(at: Field) -> Any:
+    if at.ref in _POINTERS:
+        return None
     if at.code != "@":
         return _ZEROS.get(at.code)
     known = definition(at.ref)

@@ -21,6 +21,7 @@ from kubesim.apiserver.bootstrap import bootstrap_requests
 from kubesim.apiserver.compaction import Compactor
 from kubesim.apiserver.event_leases import EventLeases
 from kubesim.apiserver.frozen import freeze
+from kubesim.apiserver.managed_fields import FieldTracker
 from kubesim.apiserver.metadata import stamp, stamped
 from kubesim.apiserver.registry import Registry, Resource, no_such_method, no_such_resource
 from kubesim.apiserver.requests import Request
@@ -64,6 +65,7 @@ class ApiServer:
         service_cidr: str = SERVICE_CIDR,
         bootstrap: bool = True,
         debug: bool = False,
+        track_fields: bool = False,
     ) -> None:
         self.kernel = kernel
         self.name = name
@@ -78,6 +80,7 @@ class ApiServer:
         self.watch_cache = WatchCache(kernel, self.store, self.registry, self._policy_changed)
         self.event_leases = EventLeases(kernel)
         self._labels: dict[tuple[Any, ...], tuple[Object, Object]] = {}
+        self.fields = FieldTracker(self, track_fields)
         self.extensions = {"services": ServiceExtension(kernel.rng(f"{name}/service"), service_cidr)}
         self.standing = STANDING
         self._compactor = Compactor(kernel, etcd)

@@ -17,10 +17,13 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from kubesim.api import schema
+from kubesim.api.always import complete
 from kubesim.api.errors import ApiError
+from kubesim.api.field import quote
 from kubesim.api.kinds import KINDS
+from kubesim.apiserver import options
 from kubesim.apiserver.admission import DEFAULT_PROFILE
+from kubesim.apiserver.decoding import decode_delete_options, decode_object, decode_patch
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.server import ApiServer
 from kubesim.etcd.local import LocalEtcd
@@ -32,11 +35,15 @@ PATCH_TYPES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic",
+    "application/apply-patch+yaml": "apply",
 }
-DROPPED_OPTIONS = ("fieldManager", "pretty", "timeout")
-KEPT_OPTIONS = (
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+PLAIN_JSON = ("application/json", "*/*", "application/*")
+ADMIN = {"username": "admin", "uid": "uid-admin", "groups": ["system:masters", "system:authenticated"]}
+KNOWN_OPTIONS = (
     "labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch", "gracePeriodSeconds",
-    "propagationPolicy", "orphanDependents",
+    "propagationPolicy", "orphanDependents", "fieldManager", "fieldValidation", "force", "dryRun", "pretty", "timeout", "timeoutSeconds",
+    "unknownParam",
 )  # fmt: skip
 Line = dict[str, Any]
 
@@ -61,7 +68,7 @@ def cases(family: str) -> Iterator[tuple[str, list[Line]]]:
     yield name, lines
 
 
-def normaliser(kernel: Kernel) -> Any:
+def normaliser(kernel: Kernel, keep_managed: bool = False) -> Any:
     """The recordings' own normalisation, on the kernel's clock."""
     spec = importlib.util.spec_from_file_location("golden_lib", SHARED / "api_replay" / "golden_lib.py")
     assert spec is not None and spec.loader is not None
@@ -69,42 +76,51 @@ def normaliser(kernel: Kernel) -> Any:
     spec.loader.exec_module(module)
     clock = {name: getattr(time, name) for name in ("strftime", "strptime", "gmtime")}
     module.time = types.SimpleNamespace(time=lambda: kernel.now_ns / SECOND, **clock)
-    return module.Norm()
+    return module.Norm(keep_managed=keep_managed)
 
 
-def to_request(line: Line, path: str, body: Any) -> Request | None:
-    """The request of a line, or None when it is not one for the server in process."""
+def to_request(line: Line, path: str, body: Any, warnings: list[str]) -> Request | None:
+    """The request of a line, its body decoded, or None when it is not one for the server in process. Raises ApiError."""
     recorded = line["req"]
     headers = recorded["headers"]
-    if recorded["user"] != "admin" or "rawBody" in recorded or headers.get("Accept", "application/json") != "application/json":
+    if recorded["method"] not in METHODS or recorded["user"] != "admin" or headers.get("Accept", "application/json") not in PLAIN_JSON:
         return None
     where, _, query = path.partition("?")
     target = _target(where)
     if target is None:
         return None
     resource, namespace, name, subresource = target
-    options: dict[str, Any] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key == "dryRun":
-            options["dryRun"] = True
-        elif key in KEPT_OPTIONS:
-            options[key] = value
-        elif key not in DROPPED_OPTIONS:
-            return None
-    verb = _verb(recorded["method"], name, subresource)
-    if verb in ("delete", "deletecollection"):
-        options |= {key: value for key, value in (body or {}).items() if key not in ("kind", "apiVersion", "dryRun")}
-        if (body or {}).get("dryRun"):
-            options["dryRun"] = True
-        body = None
-    if verb == "patch":
-        patch_type = PATCH_TYPES.get(headers.get("Content-Type", ""))
-        if patch_type is None:
-            return None
-        options["patchType"] = patch_type
-    if verb != "patch" and "Content-Type" in headers and headers["Content-Type"] != "application/json":
+    queried = dict(parse_qsl(query, keep_blank_values=True))
+    if any(name not in KNOWN_OPTIONS for name in queried):
         return None
-    return Request(verb, resource, namespace, name, body, subresource, options, "admin")
+    verb = _verb(recorded["method"], name, subresource)
+    raw = recorded["rawBody"].encode("latin1") if "rawBody" in recorded else b"" if body is None else orjson.dumps(body)
+    content_type = headers.get("Content-Type", "application/json").partition(";")[0]
+    patch_type = PATCH_TYPES.get(content_type, "")
+    if (verb == "patch") != bool(patch_type) or (verb != "patch" and content_type not in ("application/json", "application/yaml")):
+        return None
+    media = content_type.rpartition("/")[2]
+    known: dict[str, Any] = {"warnings": warnings, "userInfo": ADMIN}
+    if verb == "get":
+        return Request(verb, resource, namespace, name, None, subresource, known | queried, "admin")
+    if verb == "list":
+        return Request(verb, resource, namespace, name, None, subresource, known | options.list_options(queried), "admin")
+    if verb in ("delete", "deletecollection"):
+        known |= options.delete_options(queried, decode_delete_options(raw, media)) | options.list_options(queried)
+        return Request(verb, resource, namespace, name, None, subresource, known, "admin")
+    known |= options.write_options(verb, queried, headers.get("User-Agent", ""), patch_type)
+    if verb == "patch":
+        decoded = decode_patch(raw, patch_type)
+        known |= {"patchType": patch_type, "duplicates": decoded.duplicates}
+        return Request(verb, resource, namespace, name, decoded.value, subresource, known, "admin")
+    obj: Any = None
+    if verb in ("create", "update"):
+        kind = KINDS.by_resource(resource)
+        if subresource in ("", "status", "ephemeralcontainers", "resize", "finalize", "approval"):
+            obj = decode_object(kind, raw, media, known.get("fieldValidation", ""), warnings.append)
+        else:
+            obj = orjson.loads(raw) if raw else None
+    return Request(verb, resource, namespace, name, obj, subresource, known, "admin")
 
 
 def _target(where: str) -> tuple[str, str, str, str] | None:
@@ -145,35 +161,22 @@ def _go_on_counting(norm: Any, line: Line, counts: dict[str, int]) -> None:
     norm.n.update(counts)
 
 
-def decoded(request: Request) -> Request:
-    """The request with its body as the HTTP server's decoder passes it on: types checked, nulls and unknown fields gone."""
-    kind = KINDS.by_resource(request.resource)
-    if request.verb not in ("create", "update") or request.subresource not in ("", "status") or not isinstance(request.obj, dict):
-        return request
-    if (request.obj.get("kind") or kind.kind) != kind.kind or (request.obj.get("apiVersion") or kind.api_version) != kind.api_version:
-        return request
-    types = [problem for problem in schema.check(request.obj, kind.schema) if problem.kind == "type"]
-    error = schema.decode_error(kind.kind, kind.version, types)
-    if error is not None:
-        raise error
-    request.obj = schema.clean(request.obj, kind.schema)
-    return request
-
-
 class Replay:
     """A server and the score of the lines that were asked of it; ``differences`` are (case, request, expected, got)."""
 
     def __init__(self, family: str, profile_without: tuple[str, ...] = ("ServiceAccount",)) -> None:
+        self.family = family
         self.kernel = Kernel(seed=3)
         profile = tuple(name for name in DEFAULT_PROFILE if name not in profile_without)
-        self.server = ApiServer(self.kernel, LocalEtcd(self.kernel), profile=profile, service_cidr="10.96.0.0/16", debug=True)
+        etcd = LocalEtcd(self.kernel)
+        self.server = ApiServer(self.kernel, etcd, profile=profile, service_cidr="10.96.0.0/16", debug=True, track_fields=True)
         self.passed = self.asked = self.left_out = 0
         self.differences: list[tuple[str, str, Any, Any]] = []
         for name, lines in cases(family):
             self._case(name, lines)
 
     def _case(self, name: str, lines: list[Line]) -> None:
-        norm = normaliser(self.kernel)
+        norm = normaliser(self.kernel, self.family == "ssa")
         counts: dict[str, int] = {}
         for index, line in enumerate(lines):
             if line["t"] == "poll":  # something else has to act first
@@ -200,11 +203,14 @@ class Replay:
         body = norm.subst(recorded.get("body"))
         if body is not None:
             norm.req_body(body)
-        request = to_request(line, path, body)
-        if request is None or SYMBOL.search(path) or (body is not None and SYMBOL.search(orjson.dumps(body).decode())):
+        if SYMBOL.search(path) or (body is not None and SYMBOL.search(orjson.dumps(body).decode())):
             return False
-        got = self._ask(norm, request, body)
+        got = self._ask(norm, line, path, body)
+        if got is None:
+            return False
         expected = {"status": line["resp"]["status"], "body": line["resp"].get("body")}
+        warning = line["resp"]["headers"].get("Warning")
+        expected["warnings"] = [warning] if isinstance(warning, str) else warning or []
         self.asked += 1
         if got == expected:
             self.passed += 1
@@ -212,16 +218,36 @@ class Replay:
             self.differences.append((case, f"{recorded['method']} {recorded['path']} {line.get('note', '')}", expected, got))
         return True
 
-    def _ask(self, norm: Any, request: Request, body: Any) -> dict[str, Any]:
-        created = request.verb == "update" and self.server.peek(request.resource, request.namespace, request.name) is None
-        status = 201 if created or request.verb == "create" else 200
+    def _ask(self, norm: Any, line: Line, path: str, body: Any) -> dict[str, Any] | None:
+        warnings: list[str] = []
+        status = 200
         try:
-            answer = self.server.call(decoded(request))
+            request = to_request(line, path, body, warnings)
+            if request is None:
+                return None
+            answer, status = self._answer(request)
         except ApiError as error:
             status, answer = error.code, error.status
         answer = orjson.loads(orjson.dumps(answer))
         self.kernel.run_due(self.kernel.now_ns)
-        if isinstance(answer, dict) and str(answer.get("kind", "")).endswith("List") and "items" in answer:
-            answer["items"] = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in answer["items"]]
         norm.note_gen(body, answer)
-        return {"status": status, "body": norm.resp(answer)}
+        shown = [norm.string(f'299 - {quote(text)}') for text in warnings]
+        return {"status": status, "body": norm.resp(answer), "warnings": shown}
+
+    def _answer(self, request: Request) -> tuple[Any, int]:
+        """What a client gets, completed as the encoder does it, and the code."""
+        status = 201 if request.verb == "create" else 200
+        if request.verb in ("update", "patch") and not request.subresource:
+            status = 200 if self.server.peek(request.resource, request.namespace, request.name) is not None else 201
+        answer = self.server.call(request)
+        if not isinstance(answer, dict):
+            return answer, status
+        if str(answer.get("kind", "")).endswith("List") and "items" in answer:
+            kind = KINDS.by_resource(request.resource)
+            items = [complete(item, kind.schema) for item in answer["items"]]
+            bare = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items]
+            answer = {**answer, "items": bare}
+        else:
+            kind = KINDS.find_gvk(answer.get("apiVersion", ""), answer.get("kind", ""))
+            answer = answer if kind is None else complete(answer, kind.schema)
+        return answer, status

@@ -56,6 +56,12 @@ def _default_status(status: Object) -> Object:
     return filled
 
 
+def _prepare_status(new: Object, old: Object) -> Object:
+    """Allocatable is defaulted from what a status write says, whatever it says of the rest."""
+    status = new.get("status")
+    return keep_all_but_status({**new, "status": _default_status(status)} if status else new, old)
+
+
 def _validate(node: Object) -> Sequence[FieldError]:
     wrong = metadata_errors(node, namespaced=False)
     spec = node.get("spec") or {}
@@ -157,7 +163,7 @@ KIND = Kind(
     subresources=("proxy", "status"),
     default=_default,
     prepare_update=keep_status,
-    prepare_status=keep_all_but_status,
+    prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubesim.api import field, selectors
 from kubesim.api.errors import bad_request, conflict, invalid
+from kubesim.apiserver.managed_fields import SCALE
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.patch import apply_patch
@@ -41,17 +42,26 @@ def update_scale(server: "ApiServer", resource: Resource, request: Request) -> G
 
 def patch_scale(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
     """Patch the Scale. Raises ApiError 400, 404, 409 or 422."""
-    return (yield from _scale(server, resource, request, lambda scale: apply_patch(request, scale, SCHEMA)))
+    return (yield from _scale(server, resource, request, patch_of(server, resource, request)))
+
+
+def patch_of(server: "ApiServer", resource: Resource, request: Request) -> Callable[[Object], Object]:
+    """What the patch of a request makes of a Scale."""
+    if request.options.get("patchType") == "apply":
+        return lambda scale: server.fields.apply(SCALE, request, scale)
+    return lambda scale: apply_patch(request, scale, SCHEMA)
 
 
 def _scale(
     server: "ApiServer", resource: Resource, request: Request, change: Callable[[Object], Object]
 ) -> Generator[Any, Any, Object]:
     def changed(old: Object) -> Object:
-        scale = change(scale_of(old))
+        scale, managers = server.fields.scaled(request, old, scale_of(old), change)
         _check(resource, request, scale, old)
         replicas = (scale.get("spec") or {}).get("replicas", 0)
         metadata = {**old["metadata"], "resourceVersion": scale["metadata"].get("resourceVersion", "")}
+        if managers:
+            metadata["managedFields"] = managers
         return {**old, "metadata": metadata, "spec": {**old["spec"], "replicas": replicas}}
 
     return scale_of((yield from transform(server, resource, request, changed, whole_update, is_patch=True)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
-from kubesim.apiserver.verbs.patch import patched
+from kubesim.apiserver.verbs.patch import wish_of
 from kubesim.apiserver.verbs.read import get
 from kubesim.apiserver.verbs.update import check_request, refuse, transform, typed
 
@@ -33,7 +33,8 @@ def update_status(server: "ApiServer", resource: Resource, request: Request) -> 
 
 def patch_status(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
     """Patch the status. Raises ApiError 400, 404, 409, 415 or 422."""
-    return (yield from transform(server, resource, request, lambda old: patched(resource, request, old), status_update, is_patch=True))
+    change = wish_of(server, resource, request)
+    return (yield from transform(server, resource, request, change, status_update, is_patch=True))
 
 
 def status_update(server: "ApiServer", resource: Resource, request: Request, new: Object, old: Object) -> Object:
@@ -41,8 +42,11 @@ def status_update(server: "ApiServer", resource: Resource, request: Request, new
     kind = resource.kind
     # A body is defaulted as it is decoded; one that shares the stored spec is the stored object with another status.
     complete = new if new.get("spec") is old.get("spec") else kind.default(new)
+    is_tracked = "managedFields" in old["metadata"] or "managedFields" in complete["metadata"]
+    if is_tracked:
+        complete = server.fields.changed(resource, request, complete, old)
     obj = kind.prepare_status(complete, old)
     errors = kind.validate_status(obj, old)
     if errors:
         refuse(resource, obj, errors)
-    return obj
+    return server.fields.settled(obj, old) if is_tracked else obj

@@ -29,6 +29,8 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
     name, generated = metadata.get("name") or "", metadata.get("generateName") or ""
     attributes = Attributes(CREATE, resource, request, name or generated, given, None)
     attributes.obj = resource.kind.default(_typed(resource, given))
+    if server.fields.is_on or "managedFields" in metadata:
+        attributes.obj = server.fields.created(resource, request, attributes.obj)
     admitted = server.admission.mutate(attributes)
     is_generated = bool(generated) and not name
     extension, options = server.extensions.get(resource.name), request.options

@@ -2,7 +2,7 @@
 
 Upstream: endpoints/handlers/patch.go. A patch that names no version is tried again when somebody else writes in between; one that does must
 meet it. The patch languages are ``kubesim.api.patch``; what they make is decoded again where it changed: types are checked, unknown
-fields and nulls go. Apply (server-side) is not served here.
+fields and nulls go. Server-side apply is ``kubesim.apiserver.managed_fields``; of an object that is not there it makes one.
 """
 
 from collections.abc import Generator
@@ -16,7 +16,8 @@ from kubesim.api.patch import apply_json_patch, apply_merge_patch, apply_strateg
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
-from kubesim.apiserver.verbs.update import check_request, transform, whole_update
+from kubesim.apiserver.verbs.create import create
+from kubesim.apiserver.verbs.update import Change, check_request, transform, whole_update
 
 if TYPE_CHECKING:
     from kubesim.apiserver.server import ApiServer
@@ -26,7 +27,25 @@ Object = dict[str, Any]
 
 def patch(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
     """Patch an object; return it as stored. Raises ApiError 400, 404, 409, 415, 422 or 500."""
-    return (yield from transform(server, resource, request, lambda old: patched(resource, request, old), whole_update, is_patch=True))
+    if request.options.get("patchType") == "apply" and (yield ("get", resource.key(request.namespace, request.name))) is None:
+        made = applied(server, resource, request, None)
+        create_request = Request("create", request.resource, request.namespace, request.name, made, "", request.options, request.user)
+        return (yield from create(server, resource, create_request))
+    return (yield from transform(server, resource, request, wish_of(server, resource, request), whole_update, is_patch=True))
+
+
+def wish_of(server: "ApiServer", resource: Resource, request: Request) -> Change:
+    """What the patch of a request makes of an object."""
+    if request.options.get("patchType") == "apply":
+        return lambda old: applied(server, resource, request, old)
+    return lambda old: patched(resource, request, old)
+
+
+def applied(server: "ApiServer", resource: Resource, request: Request, old: Object | None) -> Object:
+    """The object that a server-side apply makes of ``old``, its managers included; None: of nothing."""
+    new = server.fields.apply(resource, request, old)
+    check_request(resource, request, new)
+    return new
 
 
 def patched(resource: Resource, request: Request, old: Object) -> Object:

@@ -61,7 +61,11 @@ def check_request(resource: Resource, request: Request, given: Object) -> None:
 def whole_update(server: "ApiServer", resource: Resource, request: Request, new: Object, old: Object) -> Object:
     """The new state of an object changed through its main resource."""
     kind = resource.kind
-    attributes = Attributes(UPDATE, resource, request, request.name, kind.default(new), old)
+    new = kind.default(new)
+    is_tracked = "managedFields" in old["metadata"] or "managedFields" in new["metadata"]
+    if is_tracked:
+        new = server.fields.changed(resource, request, new, old)
+    attributes = Attributes(UPDATE, resource, request, request.name, new, old)
     obj = kind.prepare_update(server.admission.mutate(attributes), old)
     extension = server.extensions.get(resource.name)
     if extension is not None:
@@ -74,7 +78,7 @@ def whole_update(server: "ApiServer", resource: Resource, request: Request, new:
         raise invalid(kind.kind, request.name, [*metadata_update_errors(obj, old), *errors], kind.group)
     attributes.obj = obj
     server.admission.validate(attributes)
-    return obj
+    return server.fields.settled(obj, old) if is_tracked else obj
 
 
 def with_next_generation(obj: Object, old: Object) -> Object:
