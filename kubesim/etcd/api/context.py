@@ -188,7 +188,12 @@ class Context:
             del self._proposed[number]
 
     async def read_barrier(self) -> None:
-        """Return once what this member has applied is what was committed when this was called."""
+        """Return once what this member has applied is what was committed when this was called.
+
+        While the log cannot be written, no member can tell: the error is told at once, where waiting for a quorum would end in a timeout.
+        """
+        if self.disk_error is not None:
+            raise self.disk_error
         answer = Answer()
         self.member.reads.add(lambda error: answer.give(None, error))
         await answer

@@ -4,8 +4,8 @@ It has the face of ``kubesim.etcd.disk.Disk``, so the member does not know the d
 and everything proposed in the meantime is in the next: concurrent writers share an fsync. A commit index alone is not worth a write: it
 goes with the next one, and a restart finds out anew.
 
-A write that fails (no space, a bad disk) is taken back by cutting the file where the last good one ended, told to who waits by
-``on_trouble``, and tried again: nothing is acknowledged before it is durable, and nothing is lost.
+A write that fails (no space, a bad disk) is told to who waits by ``on_trouble`` and tried again, from where the last good one ended:
+nothing is acknowledged before it is durable, and nothing is lost.
 
 A large snapshot is written by a child process, which has the state as it was at the fork for as long as it takes.
 """
@@ -23,7 +23,7 @@ from kubesim.etcd.disk import DiskStorage, Record, Recovered, replay
 from kubesim.etcd.raft.messages import CONF_CHANGE, CONF_CHANGE_V2, NORMAL, Entry, HardState, Snapshot
 from kubesim.etcd.wire.codec import DecodeError
 from kubesim.etcd.wire.plain import pack, unpack
-from kubesim.server.etcd.files import BadDataDir, DataDir, sync_dir, write_all, write_whole
+from kubesim.server.etcd.files import BadDataDir, DataDir
 
 SEGMENT_BYTES = 64 << 20
 RETRY_SECONDS = 0.5
@@ -56,6 +56,7 @@ class FileDisk:
         self._written_hard_state = HardState()
         self._log_bytes = 0  # since the last snapshot file
         self._child: tuple[int, int] | None = None  # process, and index of the snapshot it writes
+        self._segment_bytes_max = SEGMENT_BYTES
         self._in_trouble = False
         self._is_open = True
 
@@ -71,8 +72,12 @@ class FileDisk:
         if not must_sync and snapshot is None:
             return False
         if snapshot is not None:
-            self._directory.save_snapshot(snapshot.index, pack(snapshot))
-            self._begin_segment([wal.Record(wal.SNAPSHOT, wal.snapshot_payload(snapshot.index, snapshot.term))])
+            try:
+                self._directory.save_snapshot(snapshot.index, pack(snapshot))
+                self._begin_segment([wal.Record(wal.SNAPSHOT, wal.snapshot_payload(snapshot.index, snapshot.term))])
+            except OSError as error:
+                self._fail(error, lambda: self._write_again(snapshot, entries, must_sync, done))
+                return True
         records = [_entry_record(entry) for entry in entries]
         if self._hard_state is not None:
             self._written_hard_state, self._hard_state = self._hard_state, None
@@ -82,12 +87,16 @@ class FileDisk:
             try:
                 self._put(data, False)
             except OSError as error:
-                self._fail(error, snapshot, entries, data, crc, done)
+                self._fail(error, lambda: self._submit(snapshot, entries, data, crc, done))
                 return True
             self._wrote(snapshot, entries, data, crc)
             return False
         self._submit(snapshot, entries, data, crc, done)
         return True
+
+    def _write_again(self, snapshot: Snapshot | None, entries: tuple[Entry, ...], must_sync: bool, done: Done) -> None:
+        if not self.write(snapshot, entries, None, must_sync, done):
+            done()
 
     def _submit(self, snapshot: Snapshot | None, entries: tuple[Entry, ...], data: bytes, crc: int, done: Done) -> None:
         future = self._executor.submit(self._put, data, self._is_synced)
@@ -98,7 +107,7 @@ class FileDisk:
             self._wake()
             error = future.exception()
             if isinstance(error, OSError):
-                self._fail(error, snapshot, entries, data, crc, done)
+                self._fail(error, lambda: self._submit(snapshot, entries, data, crc, done))
                 return
             future.result()
             if self._in_trouble:
@@ -114,22 +123,24 @@ class FileDisk:
             self._loop.call_soon_threadsafe(function)
 
     def _put(self, data: bytes, is_synced: bool) -> None:
-        """Write at the end of what is good; on failure take it back."""
-        try:
-            write_all(self._handle, data)
-            if is_synced:
-                os.fdatasync(self._handle)
-                self.fsync_count += 1
-        except OSError:
-            # After a failed fsync nobody knows which pages are on the disk: all of it is written again.
-            os.ftruncate(self._handle, self._good_bytes)
-            os.lseek(self._handle, self._good_bytes, os.SEEK_SET)
-            raise
+        """Write where what is good ends. After a failed fsync nobody knows which pages are on the disk: then all of it is written again."""
+        door = self._directory.door
+        if self._in_trouble:
+            door.cut(self._handle, self._good_bytes)
+        door.write_all(self._handle, data, self._good_bytes)
+        if is_synced:
+            door.sync(self._handle)
+            self.fsync_count += 1
 
-    def _fail(self, error: OSError, snapshot: Snapshot | None, entries: tuple[Entry, ...], data: bytes, crc: int, done: Done) -> None:
+    def _fail(self, error: OSError, again: Done) -> None:
         self._in_trouble = True
         self.on_trouble(error)
-        self._loop.call_later(RETRY_SECONDS, lambda: self._submit(snapshot, entries, data, crc, done) if self._is_open else None)
+        self._loop.call_later(RETRY_SECONDS, lambda: self._retry(again))
+
+    def _retry(self, again: Done) -> None:
+        if self._is_open:
+            self._wake()
+            again()
 
     def _wrote(self, snapshot: Snapshot | None, entries: tuple[Entry, ...], data: bytes, crc: int) -> None:
         self._good_bytes += len(data)
@@ -142,33 +153,39 @@ class FileDisk:
             self._drop_segments(self._number)
             self._directory.drop_snapshots()
         self.storage.append(entries)
-        if self._good_bytes > SEGMENT_BYTES:
-            self._begin_segment([])
+        if self._good_bytes > self._segment_bytes_max:
+            try:
+                self._begin_segment([])
+            except OSError:
+                self._segment_bytes_max = self._good_bytes + SEGMENT_BYTES  # no room for a new one now: this one goes on
 
     def _begin_segment(self, records: list[wal.Record]) -> None:
-        """Go on in a new segment, which begins with the hard state."""
-        records = [*records, _hard_state_record(self._written_hard_state)]
-        if self._handle >= 0:
+        """Go on in a new segment, which begins with the hard state. Raises OSError, and then the present one goes on."""
+        door, number = self._directory.door, self._number + 1
+        head = wal.begin(number, self._crc)
+        data, crc = wal.encode([*records, _hard_state_record(self._written_hard_state)], self._crc)
+        handle = door.create(self._directory.segment_path(number))
+        try:
+            door.write_all(handle, head + data)
             if self._is_synced:
-                os.fdatasync(self._handle)
-            os.close(self._handle)
-        self._number += 1
-        path = self._directory.segment_path(self._number)
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        head = wal.begin(self._number, self._crc)
-        data, self._crc = wal.encode(records, self._crc)
-        write_all(self._handle, head + data)
-        if self._is_synced:
-            os.fdatasync(self._handle)
-        sync_dir(self._directory.wal)
+                door.sync(handle)
+            door.sync_dir(self._directory.wal)
+        except OSError:
+            door.close(handle)
+            door.delete(self._directory.segment_path(number))
+            raise
+        if self._handle >= 0:
+            door.close(self._handle)
+        self._handle, self._number, self._crc = handle, number, crc
         self._good_bytes = len(head) + len(data)
+        self._segment_bytes_max = SEGMENT_BYTES
 
     def _drop_segments(self, before: int, index: int | None = None) -> None:
         """Delete the segments before number ``before``, as far as their entries are up to ``index``."""
         for number, path in self._directory.segments():
             if number >= before or (index is not None and self._last_index.get(number, 0) > index):
                 return
-            path.unlink(missing_ok=True)
+            self._directory.door.delete(path)
             self._last_index.pop(number, None)
 
     # -- snapshots
@@ -229,7 +246,7 @@ class FileDisk:
     def format(self, entries: Iterable[Entry], hard_state: HardState) -> None:
         """Write the log that a new member of a new cluster begins with."""
         data, _ = wal.encode([*(_entry_record(entry) for entry in entries), _hard_state_record(hard_state)], 0)
-        write_whole(self._directory.segment_path(1), wal.begin(1) + data)
+        self._directory.door.write_whole(self._directory.segment_path(1), wal.begin(1) + data)
 
     def recover(self) -> Recovered:
         """Read what there is, cut a torn tail off, and set ``storage`` to it. Raises BadDataDir for damaged data."""

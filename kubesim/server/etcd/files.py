@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from kubesim.server.etcd.door import Door
+
 FORMAT = 1
 SNAPSHOT_MAGIC = b"KSIMSNAP\x01"
 SNAPSHOTS_KEPT = 2
@@ -27,8 +29,9 @@ class BadDataDir(Exception):
 class DataDir:
     """A data directory, locked by this process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, door: Door | None = None) -> None:
         self.path = path
+        self.door = door or Door()
         self.wal = path / "wal"
         self.snap = path / "snap"
         self._lock: int | None = None
@@ -79,7 +82,7 @@ class DataDir:
         if (self.path / "kubesim-etcd.json").exists():
             return
         text = json.dumps({"format": FORMAT, "member_id": f"{member_id:x}", "cluster_id": f"{cluster_id:x}", "is_first": is_first})
-        write_whole(self.path / "kubesim-etcd.json", text.encode())
+        self.door.write_whole(self.path / "kubesim-etcd.json", text.encode())
 
     # -- files
 
@@ -97,7 +100,7 @@ class DataDir:
 
     def save_snapshot(self, index: int, data: bytes) -> None:
         """Write a snapshot: whole, or not at all."""
-        write_whole(self.snap / f"{index:016x}.snap", SNAPSHOT_MAGIC + crc32(data).to_bytes(4, "big") + data)
+        self.door.write_whole(self.snap / f"{index:016x}.snap", SNAPSHOT_MAGIC + crc32(data).to_bytes(4, "big") + data)
 
     def read_snapshot(self, path: Path) -> bytes:
         """Return what a snapshot holds. Raises BadDataDir."""
@@ -112,33 +115,5 @@ class DataDir:
     def drop_snapshots(self) -> None:
         """Delete all but the newest snapshots."""
         for _, path in self.snapshots()[:-SNAPSHOTS_KEPT]:
-            path.unlink(missing_ok=True)
+            self.door.delete(path)
 
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash it is there whole or not at all."""
-    part = path.with_suffix(".part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        write_all(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.rename(part, path)
-    sync_dir(path.parent)
-
-
-def write_all(handle: int, data: bytes) -> None:
-    """Write all of it."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-def sync_dir(path: Path) -> None:
-    """Make what was created, renamed or deleted in a directory durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

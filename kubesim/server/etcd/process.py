@@ -23,6 +23,7 @@ from kubesim.etcd.service import Service
 from kubesim.server.etcd.clock import Clock
 from kubesim.server.etcd.compaction import Compactor
 from kubesim.server.etcd.disk import FileDisk, is_full
+from kubesim.server.etcd.door import Door
 from kubesim.server.etcd.errors import UNAVAILABLE, Refused
 from kubesim.server.etcd.files import BadDataDir, DataDir
 from kubesim.server.etcd.flags import BadFlags, Flags, Tls, urls
@@ -51,11 +52,11 @@ def cluster_id_of(member_ids: list[int]) -> int:
 class Process:
     """One member and everything around it."""
 
-    def __init__(self, flags: Flags, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, flags: Flags, loop: asyncio.AbstractEventLoop, door: Door | None = None) -> None:
         self.flags = flags
         self.loop = loop
         self.stopped = asyncio.Event()
-        self.directory = DataDir(flags.directory)
+        self.directory = DataDir(flags.directory, door)
         self.clock: Clock
         self.member: Member
         self.context: Context
