@@ -14,78 +14,92 @@ from collections.abc import Sequence
 from struct import Struct
 from urllib.parse import urlsplit
 
+from kubesim.etcd.wire.schema import varint
 from kubesim.server.http import hpack
 from kubesim.server.http.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, WINDOW_UPDATE, frame
 
 VALUE_BYTES = 256
 KEYS = 10_000
-STREAM_MAX = (1 << 31) - 3
+PUT = "/etcdserverpb.KV/Put"
 WINDOW_BYTES = (1 << 31) - 1 - 65535
 _U32 = Struct(">I")
 
 
 def put_message(key: bytes, value: bytes) -> bytes:
     """Return a PutRequest with gRPC's prefix."""
-    size = len(value)
-    message = b"\x0a" + bytes((len(key),)) + key + b"\x12" + bytes((size & 0x7F | 0x80, size >> 7)) + value
+    message = b"\x0a" + varint(len(key)) + key + b"\x12" + varint(len(value)) + value
     return b"\0" + _U32.pack(len(message)) + message
 
 
-class Client:
-    """One connection with one put under way."""
+class Refused(Exception):
+    """A call that was answered with an error, or a server that has closed the connection."""
 
-    def __init__(self, host: str, port: int, number: int) -> None:
+
+class Client:
+    """One connection with one call under way at a time."""
+
+    def __init__(self, host: str, port: int, number: int = 0, path: str = PUT) -> None:
         self.socket = socket.create_connection((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.number = number
-        self.stream = -1
         self.begun = 0.0
         self.count = 0
+        self._stream = -1
         self._buffer = b""
-        headers = [(":method", "POST"), (":scheme", "http"), (":path", "/etcdserverpb.KV/Put"), (":authority", f"{host}:{port}")]
+        self._answer = b""
+        headers = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", f"{host}:{port}")]
         block = hpack.encode([*headers, ("te", "trailers"), ("content-type", "application/grpc")])
         self._headers = frame(HEADERS, END_HEADERS, 0, block)
         settings = frame(SETTINGS, 0, 0, b"\0\4" + _U32.pack((1 << 31) - 1))
         self.socket.sendall(PREFACE + settings + frame(WINDOW_UPDATE, 0, 0, _U32.pack(WINDOW_BYTES)))
 
-    def put(self) -> None:
-        """Send the next put."""
-        self.stream += 2
-        stream = _U32.pack(self.stream)
-        key = b"/registry/load/%03d/%06d" % (self.number, self.count % KEYS)
-        body = frame(DATA, END_STREAM, 0, put_message(key, b"v" * VALUE_BYTES))
+    def call(self, message: bytes) -> None:
+        """Send a request, gRPC's prefix included."""
+        self._stream += 2
+        self._answer = b""
+        stream = _U32.pack(self._stream)
+        body = frame(DATA, END_STREAM, 0, message)
         headers = self._headers
-        self.count += 1
         self.begun = time.perf_counter()
         self.socket.sendall(headers[:5] + stream + headers[9:] + body[:5] + stream + body[9:])
 
-    def take(self) -> bool:
-        """Read; whether the put under way has been answered. Raises ConnectionError when it was refused."""
+    def put(self) -> None:
+        """Send the next put of a load."""
+        key = b"/registry/load/%03d/%06d" % (self.number, self.count % KEYS)
+        self.count += 1
+        self.call(put_message(key, b"v" * VALUE_BYTES))
+
+    def take(self) -> bytes | None:
+        """Read; the answer when the call under way has ended. Raises Refused."""
         data = self.socket.recv(1 << 16)
         if not data:
-            raise ConnectionError("the server has closed the connection")
+            raise Refused("the server has closed the connection")
         buffer = self._buffer + data
-        at, is_answered = 0, False
+        at, is_over = 0, False
         while len(buffer) - at >= 9:
             size = int.from_bytes(buffer[at : at + 3], "big")
             if len(buffer) - at - 9 < size:
                 break
             kind, flags = buffer[at + 3], buffer[at + 4]
             if kind == HEADERS and flags & END_STREAM:
-                is_answered = True
+                is_over = True
             elif kind == DATA:
-                self._has_data = size > 5
+                self._answer += buffer[at + 9 : at + 9 + size]
             elif kind == PING and not flags & 1:
                 self.socket.sendall(frame(PING, 1, 0, buffer[at + 9 : at + 9 + size]))
             elif kind == SETTINGS and not flags & 1:
                 self.socket.sendall(frame(SETTINGS, 1, 0))
             at += 9 + size
         self._buffer = buffer[at:]
-        if is_answered and not self._has_data:
-            raise ConnectionError("the put was refused")
-        return is_answered
+        if not is_over:
+            return None
+        if not self._answer:
+            raise Refused("the call was answered with an error")
+        return self._answer[5:]
 
-    _has_data = False
+    def close(self) -> None:
+        """End the connection."""
+        self.socket.close()
 
 
 def run(url: str, client_count: int, put_count: int) -> dict[str, float]:
@@ -103,7 +117,7 @@ def run(url: str, client_count: int, put_count: int) -> dict[str, float]:
     while len(latencies) < put_count:
         for key, _ in selector.select(10):
             client = key.data
-            if client.take():
+            if client.take() is not None:
                 latencies.append(time.perf_counter() - client.begun)
                 if sent < put_count:
                     client.put()
@@ -111,7 +125,7 @@ def run(url: str, client_count: int, put_count: int) -> dict[str, float]:
     seconds = time.perf_counter() - begun
     cpu = time.process_time() - cpu
     for client in clients:
-        client.socket.close()
+        client.close()
     latencies.sort()
     return {
         "puts_per_second": put_count / seconds,
