@@ -1,4 +1,4 @@
-"""The disk of a member as files: what was acknowledged is there after any crash, a damaged log is refused, and a disk that fails is told."""
+"""A member's disk as files: what was acknowledged is there after any crash, a damaged log is refused, a disk that fails is told."""
 
 import errno
 import os
