@@ -75,14 +75,14 @@ class Client:
         if not data:
             raise Refused("the server has closed the connection")
         buffer = self._buffer + data
-        at, is_over = 0, False
+        at, is_over, trailers = 0, False, b""
         while len(buffer) - at >= 9:
             size = int.from_bytes(buffer[at : at + 3], "big")
             if len(buffer) - at - 9 < size:
                 break
             kind, flags = buffer[at + 3], buffer[at + 4]
             if kind == HEADERS and flags & END_STREAM:
-                is_over = True
+                is_over, trailers = True, buffer[at + 9 : at + 9 + size]
             elif kind == DATA:
                 self._answer += buffer[at + 9 : at + 9 + size]
             elif kind == PING and not flags & 1:
@@ -94,7 +94,7 @@ class Client:
         if not is_over:
             return None
         if not self._answer:
-            raise Refused("the call was answered with an error")
+            raise Refused(f"the call was refused: {hpack.Decoder().decode(trailers)}")
         return self._answer[5:]
 
     def close(self) -> None:

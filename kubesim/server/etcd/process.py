@@ -150,13 +150,18 @@ class Process:
         wanted = service.client_urls
         while not self.stopped.is_set():
             info = member.members.by_id.get(member.member_id)
-            if info is not None and (info.name, info.client_urls) == (member.name, wanted):
+            if info is not None and (info.name, info.client_urls) == (member.name, wanted) and self._knows_leader():
                 return
             if info is not None and member.node.raft.lead != NONE and not self._is_published:
                 self._is_published = True
                 self.clock.wake()
                 member.enter(service.publish)
             await asyncio.sleep(PUBLISH_LOOK_SECONDS)
+
+    def _knows_leader(self) -> bool:
+        """Whether requests can be served; a restarted member has published itself in an earlier life already."""
+        member = self.member
+        return member.begun_term == member.node.raft.term if member.is_leader else member.node.raft.lead != NONE
 
     def _known_members(self) -> list[MemberInfo]:
         return list(self.member.members.by_id.values())
