@@ -34,6 +34,7 @@ JOIN_SECONDS_MAX = 20.0
 JOIN_RETRY_SECONDS = 0.3
 BACKLOG = 1024
 PUBLISH_LOOK_SECONDS = 0.01
+READY_SECONDS_MAX = 5.0
 CRASHED = 70
 VERSION_MONITOR_NS = 5_000_000_000
 YOUNG_OBJECTS_MAX = 100_000
@@ -64,7 +65,6 @@ class Process:
         self.front: Front
         self._disk: FileDisk
         self._servers: list[asyncio.Server] = []
-        self._is_published = False
 
     # -- who this is
 
@@ -145,17 +145,16 @@ class Process:
         gc.set_threshold(YOUNG_OBJECTS_MAX, 50, 100)
 
     async def _publish(self, service: Service) -> None:
-        """Tell the cluster about this member; clients are served once it knows. Waits for a quorum, as etcd does."""
+        """Tell the cluster about this member; clients are served once it knows, or after 5 s, as etcd does: then reads need no quorum."""
         member = self.member
         wanted = service.client_urls
-        while not self.stopped.is_set():
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        self.clock.wake()
+        member.enter(service.publish)
+        while not self.stopped.is_set() and time.monotonic() < deadline:
             info = member.members.by_id.get(member.member_id)
             if info is not None and (info.name, info.client_urls) == (member.name, wanted) and self._knows_leader():
                 return
-            if info is not None and member.node.raft.lead != NONE and not self._is_published:
-                self._is_published = True
-                self.clock.wake()
-                member.enter(service.publish)
             await asyncio.sleep(PUBLISH_LOOK_SECONDS)
 
     def _knows_leader(self) -> bool:
