@@ -6,7 +6,7 @@ STAMPS := .build
 JOBS ?= auto
 CORE := $(wildcard kubesim/_core/*.pyx kubesim/_core/*.pxd)
 
-.PHONY: run test check bench debug clean data help
+.PHONY: run test soak check bench debug clean data help
 
 help:                   ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -28,8 +28,16 @@ run: $(STAMPS)/build    ## set up, show the flow of a Deployment, then 10,000 Po
 	@$(BIN)/kubesim run --flow
 	@$(BIN)/kubesim run --nodes 1000 --pods 10000
 
-test: $(STAMPS)/build   ## set up and run all tests
+$(STAMPS)/debian: tools/debian_packages.sh
+	@mkdir -p $(STAMPS)
+	@tools/debian_packages.sh
+	@touch $@
+
+test: $(STAMPS)/build $(STAMPS)/debian   ## set up and run all tests
 	@$(BIN)/python -m pytest -n $(JOBS)
+
+soak: $(STAMPS)/build   ## the long versions of tests: kill -9 a thousand times
+	@$(BIN)/python -m tests.server.etcd.crashes --kills 1000
 
 check: $(STAMPS)/build  ## ruff, mypy, the floors, the build log, the house style
 	@$(BIN)/ruff check kubesim tests bench tools setup.py
@@ -37,7 +45,7 @@ check: $(STAMPS)/build  ## ruff, mypy, the floors, the build log, the house styl
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@$(BIN)/python tools/check_build_log.py $(STAMPS)/build.log
 
-bench: $(STAMPS)/build  ## run the benchmarks at full size and print the table of README.md
+bench: $(STAMPS)/build $(STAMPS)/debian  ## run the benchmarks at full size and print the table of README.md
 	@$(BIN)/python -m bench.table
 
 debug: $(STAMPS)/venv   ## build the extensions with every check on and run the tests on that build
