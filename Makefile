@@ -40,7 +40,7 @@ soak: $(STAMPS)/build   ## the long versions of tests: kill -9 a thousand times
 	@$(BIN)/python -m tests.server.etcd.crashes --kills 1000
 
 check: $(STAMPS)/build  ## ruff, mypy, the floors, the build log, the house style
-	@$(BIN)/ruff check kubesim tests bench tools setup.py
+	@$(BIN)/ruff check kubesim tests bench examples tools setup.py
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@$(BIN)/python tools/check_build_log.py $(STAMPS)/build.log

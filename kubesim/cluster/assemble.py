@@ -14,6 +14,7 @@ from kubesim.controllers import all_controllers
 from kubesim.controllers.runner import ControllerManager
 from kubesim.etcd.local import LocalEtcd
 from kubesim.kernel.loop import Kernel
+from kubesim.kubelet.config import KubeletConfig
 from kubesim.kubelet.kubelets import Kubelets
 from kubesim.scheduler.scheduler import Scheduler
 
@@ -47,7 +48,7 @@ def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts:
 
     controllers = ControllerManager(kernel, link("kube-controller-manager"), all_controllers())
     scheduler = Scheduler(kernel, link("kube-scheduler"))
-    kubelets = Kubelets(kernel, link("kubelet"))
+    kubelets = Kubelets(kernel, link("kubelet"), KubeletConfig(model=config.model))
     controllers.start()
     scheduler.start()
     kubelets.start()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kubesim.kernel.time import MILLISECOND, SECOND, format_duration, parse_duration
+from kubesim.kubelet.models.contract import Model
 from kubesim.proxy.modes import all_modes
 from kubesim.workload import nodes as node_maker
 
@@ -25,6 +26,7 @@ class ClusterConfig:
     watch_latency_ns: int = MILLISECOND  # from a write to the components that watch
     timeline_entries_max: int = 100_000
     proxy_mode: str = "iptables"  # how kube-proxy balances: iptables, ipvs or nftables
+    model: Model | None = None  # how containers behave (kubelet/models/contract.py); None: by annotations
     shuffle_ties: bool = False  # run simultaneous events in an order drawn from the seed
     debug: bool = False  # freeze stored objects and catch who writes into one
 
