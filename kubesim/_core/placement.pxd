@@ -1,5 +1,6 @@
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint64_t
 
+from kubesim._core.groups cimport Groups
 from kubesim._core.ranking cimport Ranking
 
 
@@ -9,6 +10,8 @@ cdef class Rows:
     cdef int64_t[:, ::1] nominal_used_N2  # the same for columns 0 and 1, a taker of nothing counted with a default
     cdef int64_t[::1] count_N             # how many takers
     cdef int64_t[::1] count_max_N
+
+    cdef int take(self, Py_ssize_t row, Demand demand, int sign) except -1
 
 
 cdef class Demand:
@@ -54,6 +57,7 @@ cdef class BalanceKernel(ResourceKernel):
 
 cdef class Chain:
     cdef readonly Ranking ranking
+    cdef readonly Groups groups  # None: all rows are treated alike
     cdef list filters
     cdef list scorers
     cdef int64_t *weights
@@ -62,3 +66,4 @@ cdef class Chain:
     cdef int64_t *points  # of each row whose total is not negative: what the kernels gave beside the base
 
     cdef int64_t total(self, Py_ssize_t row) noexcept
+    cdef int ask(self, Py_ssize_t row) except -1

@@ -1,6 +1,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kubesim._core.groups import Groups
+from kubesim._core.random import Stream
 from kubesim._core.ranking import Ranking
 
 LEAST: int
@@ -53,9 +55,20 @@ class BalanceKernel(ResourceKernel):
 class Chain:
     @property
     def ranking(self) -> Ranking: ...
+    @property
+    def groups(self) -> Groups | None: ...
     def __init__(
-        self, ranking: Ranking, filters: Iterable[Kernel], scorers: Iterable[Kernel], weights: Sequence[int], open_N: Any, base_N: Any
+        self,
+        ranking: Ranking,
+        filters: Iterable[Kernel],
+        scorers: Iterable[Kernel],
+        weights: Sequence[int],
+        open_N: Any,
+        base_N: Any,
+        groups: Groups | None = None,
     ) -> None: ...
-    def refresh(self, rows: list[int], start: int = 0) -> list[int] | None: ...
+    def refresh(self, rows: list[int], start: int = 0) -> None: ...
     def refresh_all(self) -> None: ...
     def rebase(self) -> None: ...
+    def settle(self) -> None: ...
+    def place(self, rows: Rows, demand: Demand, counts: Sequence[Any], taker_count: int, stream: Stream | None = None) -> list[int]: ...

@@ -12,6 +12,8 @@ from libc.math cimport fabs, sqrt
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
 
+from kubesim._core.groups cimport Groups
+from kubesim._core.random cimport Stream
 from kubesim._core.ranking cimport Ranking
 
 cdef enum:
@@ -56,6 +58,9 @@ cdef class Rows:
 
     def add(self, Py_ssize_t row, Demand demand not None, int sign=1):
         """Take a demand from a row, or give it back with ``sign=-1``."""
+        self.take(row, demand, sign)
+
+    cdef int take(self, Py_ssize_t row, Demand demand, int sign) except -1:
         cdef Py_ssize_t index
         if row < 0 or row >= self.count_N.shape[0]:
             raise IndexError(f"row {row} of {self.count_N.shape[0]}")
@@ -64,6 +69,7 @@ cdef class Rows:
         self.nominal_used_N2[row, 0] += sign * demand.nominal0
         self.nominal_used_N2[row, 1] += sign * demand.nominal1
         self.count_N[row] += sign
+        return 0
 
 
 cdef class Demand:
@@ -271,13 +277,16 @@ cdef class BalanceKernel(ResourceKernel):
 
 
 cdef class Chain:
-    """The total of a row: negative when it is closed or a filter says so, else ``base + sum(weight * score)``.
+    """A row's own value: negative when it is closed or a filter says so, else ``base + sum(weight * score)``. Groups add theirs.
 
     ``open_N`` (uint8) and ``base_N`` (int64) belong to the caller and hold what does not come from kernels.
     """
 
-    def __cinit__(self, Ranking ranking not None, filters, scorers, weights, open_N, base_N):
+    def __cinit__(self, Ranking ranking not None, filters, scorers, weights, open_N, base_N, Groups groups=None):
         self.ranking = ranking
+        self.groups = groups
+        if groups is not None and groups.ranking is not ranking:
+            raise ValueError("groups: must be of the same ranking")
         self.filters = list(filters)
         self.scorers = list(scorers)
         for kernel in self.filters + self.scorers:
@@ -312,28 +321,28 @@ cdef class Chain:
         self.points[row] = total
         return self.base_N[row] + total
 
+    cdef int ask(self, Py_ssize_t row) except -1:
+        """Ask again about a row that changed."""
+        cdef int64_t value = self.total(row)
+        if self.groups is not None:
+            self.groups.update(row)
+            if (value < 0) != (self.ranking.values[row] < 0):
+                self.groups.is_stale = True
+        self.ranking.put(row, value)
+        return 0
+
     def refresh(self, list rows, Py_ssize_t start=0):
-        """Ask again about ``rows[start:]``; the rows that became or ceased to be candidates, or None. O(number of rows)."""
-        cdef Py_ssize_t index, row
-        cdef int64_t total
-        cdef list flipped = None
+        """Ask again about ``rows[start:]``. O(number of rows)."""
+        cdef Py_ssize_t index
         for index in range(start, len(rows)):
-            row = rows[index]
-            if row < 0 or row >= self.ranking.size:
-                raise IndexError(f"row {row} of {self.ranking.size}")
-            total = self.total(row)
-            if (total < 0) != (self.ranking.values[row] < 0):
-                if flipped is None:
-                    flipped = []
-                flipped.append(row)
-            self.ranking.put(row, total)
-        return flipped
+            self.ranking.expect(rows[index])
+            self.ask(rows[index])
 
     def refresh_all(self):
         """Ask again about every row; O(N)."""
         cdef Py_ssize_t row
         for row in range(self.ranking.size):
-            self.ranking.put(row, self.total(row))
+            self.ask(row)
 
     def rebase(self):
         """Take in a new base for every row, when nothing else changed: no kernel is asked. O(N)."""
@@ -343,3 +352,44 @@ cdef class Chain:
                 self.ranking.values[row] = self.base_N[row] + self.points[row]
         for block in range(self.ranking.block_count):
             self.ranking.rescan(block)
+
+    def settle(self):
+        """Bring what groups add up to date: needed after ``refresh`` and before the ranking is read."""
+        if self.groups is not None:
+            self.groups.settle()
+
+    def place(self, Rows rows not None, Demand demand not None, counts, Py_ssize_t taker_count, Stream stream=None):
+        """Choose rows for equal takers, one after the other; each takes its demand before the next one chooses. The rows, in order.
+
+        ``counts`` are arrays (int64, N) that count takers of this kind. Stops early when no row may be chosen. Among equals ``stream``
+        draws; without it the first is taken. O(what one placement changes) each.
+        """
+        cdef Py_ssize_t index, ties, row, which
+        cdef Py_ssize_t count_count = len(counts)
+        cdef int64_t best
+        cdef int64_t[::1] count_N
+        cdef int64_t **arrays = <int64_t **> malloc((count_count + 1) * sizeof(int64_t *))
+        cdef list chosen = []
+        if not arrays:
+            raise MemoryError()
+        try:
+            for index in range(count_count):
+                count_N = counts[index]
+                if count_N.shape[0] < self.ranking.size:
+                    raise ValueError(f"counts: {count_N.shape[0]} places for {self.ranking.size} rows")
+                arrays[index] = &count_N[0] if count_N.shape[0] else NULL
+            for index in range(taker_count):
+                self.settle()
+                ties = self.ranking.count_best(&best)
+                if ties == 0:
+                    break
+                which = <Py_ssize_t> stream.draw_below(ties) if stream is not None and ties > 1 else 0
+                row = self.ranking.row_of_best(best, which)
+                rows.take(row, demand, 1)
+                for which in range(count_count):
+                    arrays[which][row] += 1
+                self.ask(row)
+                chosen.append(row)
+        finally:
+            free(arrays)
+        return chosen

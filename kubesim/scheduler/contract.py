@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from kubesim._core.groups import GroupFilter, GroupScore
 from kubesim._core.placement import Kernel
 from kubesim.scheduler.objects import Objects
 
 if TYPE_CHECKING:
+    from kubesim.scheduler.domains import Domains
     from kubesim.scheduler.node_table import NodeTable
     from kubesim.scheduler.nominator import Nominator
     from kubesim.scheduler.pod_facts import PodInfo
@@ -142,6 +144,7 @@ class Plugin:
     needs_pre_filter: ClassVar[bool] = False  # its PostFilter fails when its PreFilter did not run
     reads_other_nodes: ClassVar[bool] = False  # a changed node may change a CLUSTER score of other nodes
     score_reads_feasible: ClassVar[bool] = False  # pre_score looks at the feasible rows (CLUSTER scope only)
+    score_reads_pods: ClassVar[bool] = True  # a Pod that is placed may move a CLUSTER score's version
 
     def __init__(self, arguments: Mapping[str, Any], handle: Handle) -> None:
         self.arguments = arguments
@@ -189,6 +192,13 @@ class Plugin:
         """A compiled filter of one row (ROW scope only), or None."""
         return None
 
+    def group_filters(self, pod: "PodInfo", domains: "Domains") -> Sequence[GroupFilter] | None:
+        """The CLUSTER-scoped filter as compiled filters of counts per domain, none when it can never reject; None: it has no such form.
+
+        What they look at must be all that the plugin's ``version`` and ``skip_version`` follow.
+        """
+        return None
+
     def rejection(self, state: Any, code: int) -> Rejection:
         """What a code means."""
         raise NotImplementedError(f"{self.name}: rejection")
@@ -207,6 +217,10 @@ class Plugin:
 
     def score_kernel(self, state: Any) -> Kernel | None:
         """A compiled score of one row (ROW scope without normalization only), or None."""
+        return None
+
+    def group_scores(self, pod: "PodInfo", domains: "Domains", weight: int) -> Sequence[GroupScore] | None:
+        """The CLUSTER-scoped score, normalized and weighted, as compiled scores of counts per domain; None: it has no such form."""
         return None
 
     def normalize(self, state: Any, scores: Any) -> Any:

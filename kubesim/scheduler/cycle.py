@@ -5,10 +5,11 @@ node table's logs say which); then the choice is a look at a ``Ranking``. In ful
 
 1. PreFilter once, when the state is built.            2. NODE filters close rows; they are asked again when a node changes.
 3. ROW filters and scores with kernels run in a Chain, one row at a time. Those without are asked about the changed rows.
-4. CLUSTER answers are asked again, for every row, when their version moves.
-5. Normalized scores depend on the feasible rows: by-max ones are made again only when the maximum among these moves.
+4. CLUSTER filters and scores over counts per domain, and scores normalized by their maximum, work on groups of rows (``_core/groups``):
+   a count or a maximum that moves costs a look at every group.
+5. CLUSTER answers without that form are asked again, for every row, when their version moves.
 
-Exactness comes first: ``check()`` compares everything with a state built anew.
+Exactness comes first: ``check()`` compares everything with a state built anew without groups, from the vectorised plugins alone.
 
 Dimension key: N rows (``row_count`` used; arrays have ``capacity``). Upstream: pkg/scheduler/schedule_one.go.
 """
@@ -18,73 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from kubesim._core.placement import Chain, Kernel
+from kubesim._core.groups import GroupFilter, Groups, GroupScore, Share
+from kubesim._core.placement import Chain, Demand, Kernel
+from kubesim._core.random import Stream
 from kubesim._core.ranking import Ranking
 from kubesim.scheduler.contract import SCORE_MAX, UNRESOLVABLE, Normalization, Plugin, Prepared, Rejection, Scope, Skip
 from kubesim.scheduler.diagnosis import Diagnosis
+from kubesim.scheduler.domains import Domains
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.pod_facts import PodInfo
+from kubesim.scheduler.scored import Scored
 
 NOTHING_CHANGED = np.zeros(0, np.int64)
 CHANGED_ROWS_SHARE = 8  # more changed nodes than one in this many: build anew
-
-
-class Scored:
-    """One plugin's scores without a kernel: raw, and weighted after normalization. int64 (N,)."""
-
-    __slots__ = ("final_N", "max_count", "plugin", "raw_N", "raw_max", "state", "weight")
-
-    def __init__(self, plugin: Plugin, state: Any, weight: int, capacity: int) -> None:
-        self.plugin = plugin
-        self.state = state
-        self.weight = weight
-        self.raw_N = np.zeros(capacity, np.int64)
-        self.final_N = np.zeros(capacity, np.int64)
-        self.raw_max = 0  # among the feasible rows
-        self.max_count = 0  # how many feasible rows have it
-
-    @property
-    def depends_on_feasible(self) -> bool:
-        """Whether other rows' feasibility can change a row's score. All raw scores zero: they are all 0, or all 100, anyway."""
-        kind = self.plugin.normalization
-        return kind is Normalization.CUSTOM or (kind is not Normalization.NONE and bool(self.raw_N.any()))
-
-    def normalize(self, feasible_N: Any) -> None:
-        """Make ``final_N`` of ``raw_N``; O(N)."""
-        kind = self.plugin.normalization
-        if kind is Normalization.CUSTOM:
-            self.final_N[:] = 0
-            if not feasible_N.any():
-                return
-            self.final_N[: len(feasible_N)][feasible_N] = self.weight * self.plugin.normalize(
-                self.state, self.raw_N[: len(feasible_N)][feasible_N]
-            )
-            return
-        if kind is Normalization.NONE:
-            self.final_N = self.raw_N * self.weight
-            return
-        feasible = self.raw_N[: len(feasible_N)][feasible_N]
-        self.raw_max = int(feasible.max()) if len(feasible) else 0
-        self.max_count = int((feasible == self.raw_max).sum())
-        self.final_N = normalized(self.raw_N, self.raw_max, kind) * self.weight
-
-    def flip(self, row: int, is_feasible: bool) -> bool:
-        """A row became feasible or ceased to be; whether the scores must be normalized again."""
-        raw = int(self.raw_N[row])
-        if self.plugin.normalization is Normalization.CUSTOM or (is_feasible and raw > self.raw_max):
-            return True
-        if raw == self.raw_max:
-            self.max_count += 1 if is_feasible else -1
-        return self.max_count == 0
-
-
-def normalized(raw_N: Any, raw_max: int, kind: Normalization) -> Any:
-    """Upstream's DefaultNormalizeScore: 100 * s / max, reversed 100 - that; with max 0 all 0, reversed all 100.
-
-    A row beyond the maximum is not feasible now; it is held at the maximum, so that a total stays positive when the row becomes feasible.
-    """
-    scaled = SCORE_MAX * np.minimum(raw_N, raw_max) // raw_max if raw_max else np.zeros_like(raw_N)
-    return SCORE_MAX - scaled if kind is Normalization.REVERSED else scaled
+BY_MAXIMUM = (Normalization.BY_MAX, Normalization.REVERSED)
 
 
 class Watched:
@@ -114,14 +62,16 @@ NOTHING_CLOSED: Closed = {}
 class SignatureState:
     """Masks, scores and ranking of one signature. ``pod`` is any Pod that has it.
 
-    ``closed``: rows that nominated Pods keep from this one, whatever the filters say of the Pods that are there.
+    ``closed``: rows that nominated Pods keep from this one, whatever the filters say of the Pods that are there. ``is_plain``: nothing is
+    grouped, every plugin is asked for every row; the oracle of ``check``.
     """
 
-    def __init__(self, framework: Framework, pod: PodInfo, closed: Closed = NOTHING_CLOSED) -> None:
+    def __init__(self, framework: Framework, pod: PodInfo, closed: Closed = NOTHING_CLOSED, is_plain: bool = False) -> None:
         self.framework = framework
         self.table = framework.table
         self.pod = PodInfo(pod.obj, pod.facts)  # its own: an assumption writes into the caller's
         self.closed = closed
+        self.is_plain = is_plain
         self.is_evicted = False  # set by the owner of the states
         self.is_used = True
         self._diagnosis: tuple[tuple[int, int], Diagnosis] | None = None
@@ -134,42 +84,37 @@ class SignatureState:
         self._layout = table.layout
         self._node_position = table.node_log.end
         self._pod_position = table.pod_log.end
-        self.filters: list[tuple[Plugin, Any]] = []
-        self.pre_filter: tuple[str, Rejection] | None = None
-        self.pre_filters_run: tuple[str, ...] = ()
-        self.node_names: frozenset[str] | None = None
-        self.names_plugins: tuple[str, ...] = ()
-        self._watched: list[Watched] = []
         self._pre_filter()
+        self._domains = Domains(table)
+        self._group_filters()
         self._row_filters = [
             (plugin, state) for plugin, state in self.filters if plugin.filter_scope is Scope.ROW and plugin.filter_kernel(state) is None
         ]
         self._node_open_N = np.zeros(table.capacity, bool)  # what is alive, allowed, and left open by NODE filters
         self._row_open_N = np.ones(table.capacity, bool)  # what ROW filters without kernels leave open
-        self._cluster_open_N: dict[int, Any] = {}  # by the filter's index: what a CLUSTER filter leaves open
+        self._cluster_open_N: dict[str, Any] = {}  # by plugin: what a CLUSTER filter that is not grouped leaves open
         self._open_N = np.zeros(table.capacity, np.uint8)
         self._base_N = np.zeros(table.capacity, np.int64)
         self.ranking = Ranking(table.capacity)
-        self._kernels_of_filters = self._filter_kernels()
-        self.scored: list[Scored] = []
-        self.kernels: list[tuple[Plugin, Any, Kernel, int]] = []
-        self._chain = Chain(self.ranking, self._kernels_of_filters, [], [], self._open_N, self._base_N)
-        self._ask_filters(None)
-        self._chain.refresh_all()
-        self._build_scores()
-
-    def _build_scores(self) -> None:
-        """Run PreScore and every score anew; the feasible rows are those of the ranking as it is."""
         self._pre_score()
-        scorers = [kernel for _, _, kernel, _ in self.kernels]
-        weights = [weight for *_, weight in self.kernels]
-        self._chain = Chain(self.ranking, self._kernels_of_filters, scorers, weights, self._open_N, self._base_N)
-        self._ask_scores(None)
-        self._normalize()
+        self._ask_filters(None)
+        self._groups = Groups(self.ranking, self._domains.parts, self._filters_of_groups, self._scores_of_groups)
+        scorers, weights = [kernel for _, _, kernel, _ in self.kernels], [weight for *_, weight in self.kernels]
+        groups = self._groups if self._filters_of_groups or self._scores_of_groups else None
+        self._chain = Chain(self.ranking, self._filter_kernels(), scorers, weights, self._open_N, self._base_N, groups)
+        self._sum_base()
         self._chain.refresh_all()
+        self._chain.settle()
+        self._score_late()
 
     def _pre_filter(self) -> None:
         """Run PreFilter: an Unresolvable rejection stops at once, another one does not stop the others and the last is kept."""
+        self.filters: list[tuple[Plugin, Any]] = []
+        self.pre_filter: tuple[str, Rejection] | None = None
+        self.pre_filters_run: tuple[str, ...] = ()
+        self.node_names: frozenset[str] | None = None
+        self.names_plugins: tuple[str, ...] = ()
+        self._filters_position = (self.table.node_log.end, self.table.pod_log.end)
         states: dict[str, Any] = {}
         watched: dict[str, Watched] = {}
         for plugin in self.framework.pre_filter:
@@ -199,30 +144,83 @@ class SignatureState:
             self.node_names = names if self.node_names is None else self.node_names & names
             self.names_plugins = (*self.names_plugins, plugin)
 
+    def _group_filters(self) -> None:
+        """Compile the CLUSTER filters that are about counts per domain; the others stay watched."""
+        self._filters_of_groups: list[GroupFilter] = []
+        self._grouped: set[str] = set()  # for membership only
+        if self.is_plain or self.pre_filter is not None:
+            return
+        for plugin in self.framework.filter:
+            found = plugin.group_filters(self.pod, self._domains) if plugin.filter_scope is Scope.CLUSTER else None
+            if found is not None:
+                self._grouped.add(plugin.name)
+                self._filters_of_groups += found
+        self._watched = [watched for watched in self._watched if watched.plugin.name not in self._grouped]
+
     def _filter_kernels(self) -> list[Kernel]:
         kernels = (plugin.filter_kernel(state) for plugin, state in self.filters if plugin.filter_scope is Scope.ROW)
         return [kernel for kernel in kernels if kernel is not None]
 
     def _pre_score(self) -> None:
-        feasible = np.flatnonzero(self._feasible_N())
-        self.scored, self.kernels = [], []
-        self._watched_scores: list[Watched] = []
+        """Run PreScore and sort the scores by how they are kept: kernels, grouped, in the base, or late (CLUSTER, or normalized alone)."""
+        self.kernels: list[tuple[Plugin, Any, Kernel, int]] = []
+        self._scores_of_groups: list[GroupScore] = []
+        self._shared: list[Scored] = []  # grouped by their raw scores
+        self._based: list[Scored] = []
+        self._even: list[Scored] = []  # of the based ones: normalized by their maximum, which is zero
+        self._late_plugins: list[Plugin] = []
+        self._late: list[Scored] = []
         for plugin in self.framework.score:
-            state = plugin.pre_score(self.pod, feasible) if "preScore" in plugin.extends else None
             if plugin.score_scope is Scope.CLUSTER:
-                watched = Watched(plugin, self.pod, state)
-                if watched.version is not None or not isinstance(state, Skip):
-                    self._watched_scores.append(watched)
-            if isinstance(state, Skip):
+                found = None if self.is_plain else plugin.group_scores(self.pod, self._domains, self.framework.weights[plugin.name])
+                if found is None:
+                    self._late_plugins.append(plugin)
+                else:
+                    self._scores_of_groups += found
                 continue
-            weight = self.framework.weights[plugin.name]
-            kernel = plugin.score_kernel(state) if plugin.score_scope is Scope.ROW else None
-            if kernel is not None:
-                self.kernels.append((plugin, state, kernel, weight))
-                continue
-            self.scored.append(Scored(plugin, state, weight, self.table.capacity))
-        self._row_scored = [scored for scored in self.scored if scored.plugin.score_scope is Scope.ROW]
-        self._reads_feasible = any(scored.plugin.score_reads_feasible for scored in self.scored)
+            self._pre_score_alone(plugin)
+
+    def _pre_score_alone(self, plugin: Plugin) -> None:
+        """A score that looks at the node, or at its Pods too."""
+        state = plugin.pre_score(self.pod, self.table.index(None)) if "preScore" in plugin.extends else None
+        if isinstance(state, Skip):
+            return
+        weight = self.framework.weights[plugin.name]
+        kernel = plugin.score_kernel(state) if plugin.score_scope is Scope.ROW else None
+        if kernel is not None:
+            self.kernels.append((plugin, state, kernel, weight))
+            return
+        scored = Scored(plugin, state, weight, self.table.capacity)
+        scored.ask(None, self.table.row_count)
+        if plugin.normalization is Normalization.NONE:
+            self._based.append(scored)
+        elif plugin.normalization is Normalization.CUSTOM or self.is_plain or scored.raw_N.min() < 0:
+            self._late.append(scored)
+        elif plugin.score_scope is Scope.NODE and not scored.raw_N.any():
+            self._even.append(scored)
+            self._based.append(scored)
+        else:
+            self._shared.append(scored)
+            part = self._domains.fixed(scored.raw_N)
+            self._scores_of_groups.append(Share(weight, part, plugin.normalization is Normalization.REVERSED))
+
+    def _score_late(self) -> None:
+        """Run the CLUSTER scores that are not grouped, and everything else that is normalized over all feasible rows."""
+        self._late = [scored for scored in self._late if scored.plugin not in self._late_plugins]
+        self._late_versions: list[tuple[Plugin, Any, Any]] = []  # (plugin, state, version) of the CLUSTER ones
+        if self._late_plugins:
+            feasible = np.flatnonzero(self._feasible_N())
+            for plugin in self._late_plugins:
+                state = plugin.pre_score(self.pod, feasible) if "preScore" in plugin.extends else None
+                self._late_versions.append((plugin, state, self._version(plugin, state)))
+                if not isinstance(state, Skip):
+                    scored = Scored(plugin, state, self.framework.weights[plugin.name], self.table.capacity)
+                    scored.ask(None, self.table.row_count)
+                    self._late.append(scored)
+        self._normalize_late()
+
+    def _version(self, plugin: Plugin, state: Any) -> Any:
+        return plugin.skip_version(self.pod) if isinstance(state, Skip) else plugin.version(state)
 
     # ---- asking --------------------------------------------------------------------------------------------------------------
 
@@ -239,11 +237,11 @@ class SignatureState:
         table = self.table
         index = table.index(rows)
         open_K = table.alive_N[index].astype(bool) & self.allowed_N()[index] if self.pre_filter is None else np.zeros(len(index), bool)
-        for number, (plugin, state) in enumerate(self.filters):
+        for plugin, state in self.filters:
             if plugin.filter_scope is Scope.NODE:
                 open_K &= plugin.filter(state, rows) == 0
-            elif plugin.filter_scope is Scope.CLUSTER:
-                cluster_open_N = self._cluster_open_N.setdefault(number, np.zeros(table.capacity, bool))
+            elif plugin.filter_scope is Scope.CLUSTER and plugin.name not in self._grouped:
+                cluster_open_N = self._cluster_open_N.setdefault(plugin.name, np.zeros(table.capacity, bool))
                 cluster_open_N[index] = plugin.filter(state, rows) == 0
         self._node_open_N[index] = open_K
         if self.closed:
@@ -267,37 +265,38 @@ class SignatureState:
             open_K &= cluster_open_N[index]
         self._open_N[index] = open_K
 
-    def _ask_scores(self, rows: Any) -> None:
-        index = self.table.index(rows)
-        for scored in self.scored:
-            scored.raw_N[index] = scored.plugin.score(scored.state, rows)
-
     def _feasible_N(self) -> Any:
         totals_N = np.empty(self.table.row_count, np.int64)
         self.ranking.read(totals_N)
         return totals_N >= 0
 
-    def _normalize(self) -> None:
-        """Normalize over the feasible rows and sum up the base."""
-        feasible_N = self._feasible_N()
-        for scored in self.scored:
-            scored.normalize(feasible_N)
-        self._sum_base()
+    def _sum_base(self, index: Any = None) -> None:
+        """Sum up what does not come from kernels or groups, of rows (None: all)."""
+        rows = slice(None) if index is None else index
+        for scored in self._based:
+            kept = scored in self._even and scored.plugin.normalization is Normalization.REVERSED
+            scored.final_N[rows] = scored.weight * (SCORE_MAX if kept else scored.raw_N[rows])
+        base_N = np.zeros(len(self._base_N[rows]), np.int64)
+        for scored in (*self._based, *self._late):
+            base_N += scored.final_N[rows]
+        self._base_N[rows] = base_N
 
-    def _sum_base(self) -> Any:
-        """Sum up the base; the rows whose base changed."""
-        base_N = np.zeros(self.table.capacity, np.int64)
-        for scored in self.scored:
-            base_N += scored.final_N
-        changed = np.flatnonzero(base_N != self._base_N)
-        self._base_N[:] = base_N
-        self._tracked = [scored for scored in self.scored if scored.depends_on_feasible]
-        return changed
+    def _normalize_late(self) -> None:
+        """Normalize over the feasible rows, and take in what that changes. O(N) when there is anything to normalize."""
+        self._late_feasible = self.ranking.feasible_version
+        if self._late:
+            feasible_N = self._feasible_N()
+            for scored in self._late:
+                scored.normalize(feasible_N)
+            before_N = self._base_N.copy()
+            self._sum_base()
+            if (before_N != self._base_N).any():
+                self._chain.rebase()
 
     # ---- keeping up ----------------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Take in everything that changed since the last time. O(changed rows), or O(N) when a version or a maximum moved."""
+        """Take in everything that changed since the last time. O(changed rows), or O(N) when a plugin without compiled form needs it."""
         table = self.table
         pod_log = table.pod_log
         node_log = table.node_log
@@ -311,16 +310,16 @@ class SignatureState:
         if changed is None:
             self._build()
             return
-        flipped: list[int] | None = None
         if start < len(pod_log.entries):
             self._pod_position = pod_log.end
-            if self._row_filters or self._row_scored:
-                self._ask_rows(pod_log.entries[start:])
-            flipped = self._chain.refresh(pod_log.entries, start)
+            if not self._ask_rows(pod_log.entries, start):
+                return
+            self._chain.refresh(pod_log.entries, start)
         if len(changed):
-            more = self._chain.refresh(changed.tolist())
-            flipped = [*(flipped or ()), *more] if more else flipped
-        self._refresh_scores(flipped)
+            self._chain.refresh(changed.tolist())
+        self._chain.settle()
+        if self._late or self._late_versions:
+            self._refresh_late()
 
     def _refresh_watched(self) -> Any:
         """Ask the CLUSTER filters whose version moved; the rows that opened or closed. None: build anew."""
@@ -338,83 +337,62 @@ class SignatureState:
                 return None
             watched.take(self.pod, outcome.state)
             self.filters[watched.index] = (watched.plugin, outcome.state)
-            self._cluster_open_N[watched.index][: self.table.row_count] = watched.plugin.filter(outcome.state, None) == 0
+            self._cluster_open_N[watched.plugin.name][: self.table.row_count] = watched.plugin.filter(outcome.state, None) == 0
         before_N = self._open_N[: self.table.row_count].copy()
         self._join_open(self.table.index(None))
         return np.flatnonzero(before_N != self._open_N[: self.table.row_count])
 
-    def _refresh_scores(self, flipped: list[int] | None) -> None:
-        """Ask the CLUSTER scores whose version moved, or that look at the feasible rows when those changed."""
-        moved = [watched for watched in self._watched_scores if watched.now(self.pod) != watched.version]
-        if flipped and self._reads_feasible:
-            moved += [w for w in self._watched_scores if w.plugin.score_reads_feasible and w not in moved]
-        if not moved:
-            if flipped and self._tracked:
-                self._flip(flipped)
-            return
-        feasible_N = self._feasible_N()
-        feasible = np.flatnonzero(feasible_N)
-        by_name = {scored.plugin.name: scored for scored in self.scored}
-        for watched in moved:
-            state = watched.plugin.pre_score(self.pod, feasible)
-            if isinstance(state, Skip) != isinstance(watched.state, Skip):
-                self._build_scores()
-                return
-            watched.take(self.pod, state)
-            if not isinstance(state, Skip):
-                scored = by_name[watched.plugin.name]
-                scored.state = state
-                scored.raw_N[: self.table.row_count] = watched.plugin.score(state, None)
-                scored.normalize(feasible_N)
-        if flipped:
-            for scored in self._tracked:
-                scored.normalize(feasible_N)
-        changed = self._sum_base()
-        if len(changed) * CHANGED_ROWS_SHARE > self.table.row_count:
-            self._chain.rebase()
-        else:
-            self._chain.refresh(changed.tolist())
+    def _refresh_late(self) -> None:
+        """Ask the late scores again whose version moved, or that look at the feasible rows when those changed."""
+        has_moved = self.ranking.feasible_version != self._late_feasible
+        reads_feasible = has_moved and any(plugin.score_reads_feasible for plugin in self._late_plugins)
+        if reads_feasible or any(self._version(plugin, state) != version for plugin, state, version in self._late_versions):
+            self._score_late()
+        elif has_moved:
+            self._normalize_late()
 
     def _refresh_nodes(self) -> bool:
         """Take in changed nodes; false when everything was built anew."""
         table = self.table
         rows = list(dict.fromkeys(table.node_log.entries[self._node_position - table.node_log.start :]))
-        reads_all = any(watched.index >= 0 for watched in self._watched) or self._reads_feasible
-        reads_all |= any(watched.plugin.reads_other_nodes for watched in self._watched_scores)
+        reads_all = self._domains.has_tallies or any(watched.index >= 0 for watched in self._watched)
+        reads_all |= any(plugin.reads_other_nodes or plugin.score_reads_feasible for plugin in self._late_plugins)
         if reads_all or len(rows) * CHANGED_ROWS_SHARE > table.row_count:
             self._build()
             return False
         self._node_position = table.node_log.end
         index = np.array(rows, np.int64)
         self._ask_filters(index)
-        self._ask_scores(index)
+        if not self._ask_scores((*self._based, *self._shared, *self._late), index):
+            return False
         self._chain.refresh(rows)
-        self._normalize()
-        self._chain.refresh_all()
+        self._chain.settle()
+        self._normalize_late()
         return True
 
-    def _ask_rows(self, rows: list[int]) -> None:
-        """Ask the ROW plugins without kernels about the changed rows. O(N) when such a plugin scores: the base is summed up again."""
-        index = np.array(list(dict.fromkeys(rows)), np.int64)
+    def _ask_scores(self, which: Any, index: Any) -> bool:
+        """Ask scores about rows; false when everything was built anew, because one cannot be kept as it was any more."""
+        for scored in which:
+            scored.ask(index, self.table.row_count)
+        if any(scored.raw_N[index].any() for scored in self._even) or any((scored.raw_N[index] < 0).any() for scored in self._shared):
+            self._build()
+            return False
+        self._sum_base(index)
+        return True
+
+    def _ask_rows(self, rows: list[int], start: int) -> bool:
+        """Ask the ROW plugins without kernels about changed rows; false when everything was built anew."""
+        scores = [s for s in (*self._based, *self._shared, *self._late) if s.plugin.score_scope is Scope.ROW]
+        if not self._row_filters and not scores:
+            return True
+        index = np.array(list(dict.fromkeys(rows[start:])), np.int64)
         self._ask_row_filters(index)
         self._join_open(index)
-        if self._row_scored:
-            for scored in self._row_scored:
-                scored.raw_N[index] = scored.plugin.score(scored.state, index)
-            self._chain.refresh_all()
-            self._normalize()
-            self._chain.refresh_all()
-
-    def _flip(self, flipped: list[int]) -> None:
-        """Rows became or ceased to be feasible: normalize again where that moved a maximum."""
-        moved = False
-        for row in flipped:
-            is_feasible = self.ranking[row] >= 0
-            for scored in self._tracked:
-                moved |= scored.flip(row, is_feasible)
-        if moved:
-            self._normalize()
-            self._chain.refresh_all()
+        if scores and not self._ask_scores(scores, index):
+            return False
+        if any(scored in self._late for scored in scores):
+            self._late_feasible = -1
+        return True
 
     # ---- answers -------------------------------------------------------------------------------------------------------------
 
@@ -426,32 +404,66 @@ class SignatureState:
             return -1
         return ranking.row_at(below(ties) if below is not None and ties > 1 else 0)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether a placement is taken in by compiled code alone, so that ``place`` may be used."""
+        return not (
+            self._row_filters
+            or self._watched
+            or any(plugin.score_reads_pods for plugin in self._late_plugins)
+            or any(scored.plugin.normalization is not Normalization.NONE for scored in self._late)
+            or any(scored.plugin.score_scope is Scope.ROW for scored in (*self._based, *self._shared))
+        )
+
+    def place(self, demand: Demand, counts: list[Any], pod_count: int, stream: Stream | None) -> list[int]:
+        """Choose rows for Pods of this signature, one after the other, as ``choose`` and an assumption would; fewer when the rest fits
+        nowhere.
+
+        The table's amounts and ``counts`` are changed; the caller enters the Pods and writes the rows into the log, then ``placed``.
+        """
+        return self._chain.place(self.table.rows, demand, counts, pod_count, stream)
+
+    def placed(self) -> None:
+        """The rows that ``place`` chose are in the table's log: nothing of them is new to this state."""
+        self._pod_position = self.table.pod_log.end
+
+    def update_filters(self) -> None:
+        """Make the filters' states anew where grouped filters were kept up without them: before anybody asks the filters themselves."""
+        position = (self.table.node_log.end, self.table.pod_log.end)
+        if self._filters_of_groups and self._filters_position != position:
+            self._pre_filter()
+            self._watched = [watched for watched in self._watched if watched.plugin.name not in self._grouped]
+
     def diagnosis(self) -> Diagnosis:
         """Why each node does or does not fit, as of now; remembered until something changes."""
         position = (self.table.node_log.end, self.table.pod_log.end)
         if self._diagnosis is None or self._diagnosis[0] != position:
+            self.update_filters()
             found = Diagnosis(self.table, self.filters, self.allowed_N(), self.names_plugins, self.pre_filter, self.closed)
             self._diagnosis = (position, found)
         return self._diagnosis[1]
 
-    def score_plugins(self) -> list[str]:
-        """The names of the plugins that scored, in order."""
-        scoring = {plugin.name for plugin, *_ in self.kernels} | {scored.plugin.name for scored in self.scored}
-        return [plugin.name for plugin in self.framework.score if plugin.name in scoring]
-
     def scores(self) -> dict[str, Any]:
-        """Plugin -> final (normalized and weighted) scores, int64 (row_count,); only feasible rows mean something."""
+        """Plugin -> final (normalized and weighted) scores, int64 (row_count,); only feasible rows mean something. O(N) per plugin."""
         count = self.table.row_count
-        found: dict[str, Any] = {scored.plugin.name: scored.final_N[:count] for scored in self.scored}
-        for plugin, state, _, weight in self.kernels:
-            found[plugin.name] = plugin.score(state, None) * weight
-        return {name: found[name] for name in self.score_plugins()}
+        feasible_N = self._feasible_N()
+        feasible = np.flatnonzero(feasible_N)
+        found: dict[str, Any] = {}
+        for plugin in self.framework.score:
+            state = plugin.pre_score(self.pod, feasible) if "preScore" in plugin.extends else None
+            if not isinstance(state, Skip):
+                scored = Scored(plugin, state, self.framework.weights[plugin.name], self.table.capacity)
+                scored.ask(None, count)
+                scored.normalize(feasible_N)
+                found[plugin.name] = scored.final_N[:count]
+        return found
 
     def check(self) -> None:
-        """Compare with a state built anew. Raises AssertionError. O(N) and more."""
+        """Compare with a state built anew, without groups. Raises AssertionError. O(N) and more."""
         self.refresh()
         self.ranking.check()
-        fresh = SignatureState(self.framework, self.pod, self.closed)
+        self._groups.check()
+        fresh = SignatureState(self.framework, self.pod, self.closed, is_plain=True)
         mine, anew = (np.empty(self.table.row_count, np.int64) for _ in range(2))
         self.ranking.read(mine)
         fresh.ranking.read(anew)

@@ -134,6 +134,7 @@ class SchedulingEngine:
         row = self.table.find(node_name)
         if row < 0 or state.pre_filter is not None:
             return False
+        state.update_filters()
         trial = Trial(state, row, self.nominator, info)
         found = trial.rejection()
         trial.restore()
@@ -143,6 +144,7 @@ class SchedulingEngine:
         """The state that respects other Pods' nominations; the same one where they change nothing."""
         if not len(self.nominator):
             return state
+        state.update_filters()
         closed = closed_by_nominated(state, info, self.nominator)
         return SignatureState(state.framework, info, closed) if closed else state
 

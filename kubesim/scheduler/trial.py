@@ -20,7 +20,7 @@ class Trial:
     """One row, tried with other Pods on it. The state must be fresh; ``restore`` must be called in the end."""
 
     def __init__(self, state: SignatureState, row: int, nominator: Nominator, pod: PodInfo) -> None:
-        self._state = state
+        self._filters = state.filters
         self._table = state.table
         self._row = row
         self._rows = np.array([row], np.int64)
@@ -56,7 +56,7 @@ class Trial:
         return self._first()
 
     def _first(self) -> tuple[int, int] | None:
-        for index, (plugin, state) in enumerate(self._state.filters):
+        for index, (plugin, state) in enumerate(self._filters):
             if plugin.filter_scope is Scope.CLUSTER and self._is_changed:
                 code = plugin.filter_changed(state, self._row, self._before[index])
             else:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from kubesim.scheduler import PluginConfig, Profile, SchedulerConfig, SchedulingEngine
 from kubesim.scheduler.contract import Plugin, Prepared, Skip
-from kubesim.scheduler.cycle import normalized
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.profile import DEFAULT_PLUGINS, FIRST
+from kubesim.scheduler.scored import normalized
 from tests.scheduler.strategies import clusters, expressions, pods
 
 resources = st.lists(

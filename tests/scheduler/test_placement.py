@@ -35,16 +35,16 @@ def test_rows_add_and_give_back(rows: Rows) -> None:
     assert answers(fit) == [0, 0, 0]
 
 
-def test_a_chain_reports_flips_and_refreshes_only_what_it_is_told(rows: Rows) -> None:
+def test_a_chain_refreshes_only_what_it_is_told(rows: Rows) -> None:
     demand = Demand([0], [600])
     ranking, open_N, base_N = Ranking(3), np.array([1, 1, 0], np.uint8), np.array([5, 7, 9], np.int64)
     chain = Chain(ranking, [FitKernel(rows, demand)], [AllocationKernel(rows, [0], [600], [1], [-1])], [2], open_N, base_N)
-    assert chain.refresh([0, 1, 2]) == [0, 1]
+    chain.refresh([0, 1, 2])
     assert [ranking[row] for row in range(3)] == [5 + 2 * 40, 7 + 2 * 40, -1]
     rows.add(1, demand)
-    assert chain.refresh([1, 0], 1) is None
+    chain.refresh([1, 0], 1)
     assert ranking[1] == 87
-    assert chain.refresh([1]) == [1]
+    chain.refresh([1])
     assert (ranking[1], ranking.ties(), ranking.row_at(0)) == (-1, 1, 0)
     open_N[2] = 1
     chain.refresh_all()
@@ -55,6 +55,19 @@ def test_a_chain_reports_flips_and_refreshes_only_what_it_is_told(rows: Rows) ->
     ranking.check()
     assert [ranking[row] for row in range(3)] == [1085, -1, ranking[2]]
     assert ranking.row_at(0) == 0
+
+
+def test_takers_choose_one_after_the_other(rows: Rows) -> None:
+    demand = Demand([0], [600])
+    ranking, count_N = Ranking(3), np.zeros(3, np.int64)
+    opened, base_N = np.ones(3, np.uint8), np.array([1, 0, 2], np.int64)
+    chain = Chain(ranking, [FitKernel(rows, demand)], [], [], opened, base_N)
+    chain.refresh_all()
+    assert chain.place(rows, demand, [count_N, count_N], 5) == [2, 0, 1]
+    assert count_N.tolist() == [2, 2, 2]
+    assert chain.place(rows, demand, [], 1) == []
+    with pytest.raises(ValueError, match="1 places for 3 rows"):
+        chain.place(rows, demand, [np.zeros(1, np.int64)], 1)
 
 
 def test_what_is_wrong_is_refused(rows: Rows) -> None:

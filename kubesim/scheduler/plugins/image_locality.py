@@ -44,6 +44,7 @@ class ImageLocality(Plugin):
     name = "ImageLocality"
     extends = frozenset({"preScore", "score"})
     score_scope = Scope.CLUSTER
+    score_reads_pods = False
 
     def signature(self, pod: PodInfo) -> Hashable:
         return images_of(pod.facts.spec)

@@ -6,11 +6,12 @@ Dimension key: N rows, K asked rows, V values of a topology key (0: absent).
 Upstream: plugins/interpodaffinity/{filtering,scoring,plugin}.go.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kubesim._core.groups import Attraction, Empty, GroupFilter, GroupScore, Together
 from kubesim.scheduler.affinity_terms import (
     REQUIRED_AFFINITY,
     REQUIRED_ANTI,
@@ -42,6 +43,7 @@ from kubesim.scheduler.contract import (
     Skip,
     always,
 )
+from kubesim.scheduler.domains import Domains
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.pod_index import AffinityTerm, Carrier, Counter, Question
 
@@ -150,6 +152,24 @@ class InterPodAffinity(Plugin):
         pairs = tuple((term, counter(Question((term.selector,)))) for term in anti)
         return Prepared(Required(pod, affinity, everyone, self._matches_itself(affinity, pod), pairs, carried))
 
+    def group_filters(self, pod: PodInfo, domains: Domains) -> Sequence[GroupFilter]:
+        spec, namespace, objects = pod.facts.spec, pod.namespace, self.objects
+        affinity = own_required(spec, namespace, "podAffinity", objects)
+        anti = own_required(spec, namespace, "podAntiAffinity", objects)
+        counter = self.table.index_of_pods.counter
+        taken: list[tuple[str, Counter | Carrier]] = [
+            (carrier.term.topology_key, carrier) for carrier in self._carriers(pod) if carrier.term.kind == REQUIRED_ANTI
+        ]
+        taken += [(term.topology_key, counter(Question((term.selector,)))) for term in anti]
+        filters: list[GroupFilter] = []
+        if taken:
+            filters.append(Empty([domains.tally(key, counted, is_presence=True) for key, counted in taken]))
+        if affinity:
+            everyone = counter(Question(tuple(term.selector for term in affinity)))
+            parts = [domains.tally(term.topology_key, everyone, is_presence=True) for term in affinity]
+            filters.append(Together(parts, self._matches_itself(affinity, pod)))
+        return filters
+
     def _matches_itself(self, terms: tuple[OwnTerm, ...], pod: PodInfo) -> bool:
         return all(term.selector.matches(pod.namespace, pod.labels) for term in terms)
 
@@ -228,10 +248,17 @@ class InterPodAffinity(Plugin):
     # ---- score ---------------------------------------------------------------------------------------------------------------
 
     def pre_score(self, pod: PodInfo, feasible_rows: Any) -> Weighted | Skip:
-        preferred = own_preferred(pod.facts.spec, pod.namespace, self.objects) if pod.facts.has_pod_terms else ()
-        if self._ignores_existing and not preferred:
+        parts = self._pulls(pod)
+        if not any(self._domain_counts(key, counted).any() for key, _, counted in parts):
             return SKIP
+        return Weighted(pod, tuple(parts))
+
+    def _pulls(self, pod: PodInfo) -> list[tuple[str, int, Counter | Carrier]]:
+        """(topology key, weight of each Pod, who is counted) of everything that draws the Pod somewhere, or away."""
+        preferred = own_preferred(pod.facts.spec, pod.namespace, self.objects) if pod.facts.has_pod_terms else ()
         parts: list[tuple[str, int, Counter | Carrier]] = []
+        if self._ignores_existing and not preferred:
+            return parts
         for term in preferred:
             parts.append((term.topology_key, term.weight, self.table.index_of_pods.counter(Question((term.selector,)))))
         for carrier in self._carriers(pod):
@@ -239,9 +266,13 @@ class InterPodAffinity(Plugin):
                 parts.append((carrier.term.topology_key, carrier.term.weight, carrier))
             elif carrier.term.kind == REQUIRED_AFFINITY and self._hard_weight > 0:
                 parts.append((carrier.term.topology_key, self._hard_weight, carrier))
-        if not any(self._domain_counts(key, counted).any() for key, _, counted in parts):
-            return SKIP
-        return Weighted(pod, tuple(parts))
+        return parts
+
+    def group_scores(self, pod: PodInfo, domains: Domains, weight: int) -> Sequence[GroupScore]:
+        parts = self._pulls(pod)
+        if not parts:
+            return ()
+        return [Attraction(weight, [domains.tally(key, counted) for key, _, counted in parts], [pull for _, pull, _ in parts])]
 
     def score(self, state: Weighted, rows: Any) -> Any:
         scores = np.zeros(len(self.table.index(rows)), np.int64)

@@ -7,11 +7,12 @@ Upstream: plugins/podtopologyspread/{filtering,scoring,common}.go.
 """
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kubesim._core.groups import Evenness, GroupFilter, GroupScore, Skew
 from kubesim.api.selectors import Selector
 from kubesim.scheduler.contract import (
     ASSIGNED_POD_ADD,
@@ -36,6 +37,7 @@ from kubesim.scheduler.contract import (
     Skip,
     always,
 )
+from kubesim.scheduler.domains import Domains
 from kubesim.scheduler.node_selector import requirements_match, requirements_match_rows, term_matches, term_matches_rows
 from kubesim.scheduler.plugins.node_affinity import Required, required_of
 from kubesim.scheduler.plugins.taint_toleration import REJECTING, taints_of
@@ -189,6 +191,16 @@ class PodTopologySpread(Plugin):
             codes = np.where(codes == 0, found, codes)
         return codes
 
+    def group_filters(self, pod: PodInfo, domains: Domains) -> Sequence[GroupFilter]:
+        constraints = self._constraints(pod, HARD)
+        keyed_N = self._with_all_keys_N(constraints)
+        filters = []
+        for constraint in constraints:
+            eligible_N = keyed_N & self._admitted_N(constraint, pod)
+            part = domains.tally(constraint.key, self._counter(constraint, pod.namespace), eligible_N)
+            filters.append(Skew([part], int(constraint.is_self_matched), constraint.max_skew, constraint.domain_count_min))
+        return filters
+
     def filter_row(self, state: HardState, row: int) -> int:
         constraints = tuple(domains.constraint for domains in state.domains)
         for constraint in constraints:
@@ -325,6 +337,25 @@ class PodTopologySpread(Plugin):
             if is_there and self._is_admitted(constraint, state.pod, other):
                 count += self._plain_count(constraint, namespace, other)
         return len(values), count
+
+    def group_scores(self, pod: PodInfo, domains: Domains, weight: int) -> Sequence[GroupScore] | None:
+        constraints = self._constraints(pod, SOFT)
+        if not constraints:
+            return ()
+        needs_all = self._requires_all_keys(pod)
+        if not needs_all and any(self.table.label_column(constraint.key).values.find("") > 0 for constraint in constraints):
+            return None  # rows without the label are in the domain of a value then, and yet get nothing for it
+        candidates_N = self.table.alive_N[: self.table.row_count].astype(bool)
+        if needs_all:
+            candidates_N = self._with_all_keys_N(constraints)
+        parts = []
+        for constraint in constraints:
+            counter = self._counter(constraint, pod.namespace)
+            if constraint.key == HOSTNAME:
+                parts.append(domains.own_rows(constraint.key, counter))
+            else:
+                parts.append(domains.tally(constraint.key, counter, candidates_N & self._admitted_N(constraint, pod)))
+        return [Evenness(weight, parts, [constraint.max_skew - 1 for constraint in constraints], needs_all)]
 
     def normalize(self, state: SoftState, scores: Any) -> Any:
         counted = scores[scores != IGNORED]
