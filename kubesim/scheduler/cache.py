@@ -43,6 +43,17 @@ class Cache:
         self._assumed[uid] = None
         self.table.add_pod(info, node_name)
 
+    def assume_all(self, infos: list[PodInfo], rows: list[int]) -> None:
+        """Assume Pods of one kind on rows that have taken their demands already. Raises AssertionError if one is known already."""
+        names, pods, assumed = self.table.names, self._pods, self._assumed
+        for info, row in zip(infos, rows):
+            uid = info.uid
+            assert uid not in pods, f"pod {info.key} ({uid}) is in the cache already, it cannot be assumed"
+            info.node_name = names[row] or ""
+            pods[uid] = info
+            assumed[uid] = None
+        self.table.enter_pods(infos, rows, infos[0].group_key())
+
     def forget(self, info: PodInfo) -> None:
         """Take an assumption back; does nothing when the watch has confirmed or removed the Pod meanwhile."""
         if info.uid in self._assumed:

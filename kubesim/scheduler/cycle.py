@@ -217,6 +217,7 @@ class SignatureState:
                     scored = Scored(plugin, state, self.framework.weights[plugin.name], self.table.capacity)
                     scored.ask(None, self.table.row_count)
                     self._late.append(scored)
+        self._late_normalizes = any(scored.plugin.normalization is not Normalization.NONE for scored in self._late)
         self._normalize_late()
 
     def _version(self, plugin: Plugin, state: Any) -> Any:
@@ -348,7 +349,7 @@ class SignatureState:
         reads_feasible = has_moved and any(plugin.score_reads_feasible for plugin in self._late_plugins)
         if reads_feasible or any(self._version(plugin, state) != version for plugin, state, version in self._late_versions):
             self._score_late()
-        elif has_moved:
+        elif has_moved and self._late_normalizes:
             self._normalize_late()
 
     def _refresh_nodes(self) -> bool:
@@ -391,7 +392,7 @@ class SignatureState:
         if scores and not self._ask_scores(scores, index):
             return False
         if any(scored in self._late for scored in scores):
-            self._late_feasible = -1
+            self._late_feasible = -1  # normalize again
         return True
 
     # ---- answers -------------------------------------------------------------------------------------------------------------
@@ -411,7 +412,7 @@ class SignatureState:
             self._row_filters
             or self._watched
             or any(plugin.score_reads_pods for plugin in self._late_plugins)
-            or any(scored.plugin.normalization is not Normalization.NONE for scored in self._late)
+            or self._late_normalizes
             or any(scored.plugin.score_scope is Scope.ROW for scored in (*self._based, *self._shared))
         )
 

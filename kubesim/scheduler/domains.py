@@ -42,7 +42,7 @@ class Domains:
         number = (key, id(counted), counts_N.tobytes(), is_presence)
         if number not in self._numbers:
             is_single = bool(np.bincount(ids_N)[1:].max(initial=0) <= 1)
-            self._make(number, ids_N, counted, counts_N, is_single, is_presence)
+            self._make(number, ids_N, counted, counts_N, is_single, *((PRESENCE_CAP,) if is_presence else ()))
         return self._numbers[number]
 
     def own_rows(self, key: str, counted: "Counter | Carrier | None") -> int:
@@ -51,15 +51,14 @@ class Domains:
         if number not in self._numbers:
             ids_N = self._table.label_column(key).ids_N
             each_N = np.where(ids_N != 0, np.arange(1, len(ids_N) + 1, dtype=np.int32), 0).astype(np.int32)
-            self._make(number, each_N, counted, self._all_that_have(ids_N), True, False)
+            self._make(number, each_N, counted, self._all_that_have(ids_N), True)
         return self._numbers[number]
 
-    def _make(self, number: Any, ids_N: Any, counted: "Counter | Carrier | None", counts_N: Any, is_single: bool, is_presence: bool) -> None:
+    def _make(self, number: Any, ids_N: Any, counted: "Counter | Carrier | None", counts_N: Any, is_single: bool, *cap: int) -> None:
         count_N = np.zeros(len(ids_N), np.int64) if counted is None else counted.count_N
-        caps = (PRESENCE_CAP,) if is_presence else ()
         self._numbers[number] = len(self.parts)
         self._kept.append(counted)
-        self.parts.append(Tally(ids_N, count_N, counts_N, is_single, *caps))
+        self.parts.append(Tally(ids_N, count_N, counts_N, is_single, *cap))
         self.has_tallies = True
 
     def _all_that_have(self, ids_N: Any) -> Any:

@@ -8,7 +8,7 @@
 The shell (scheduler.py) drives the same engine from a cluster. Decisions are read-only views: explanations cost only who asks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,9 +62,8 @@ class SchedulingEngine:
         self.nominator = Nominator()
         self.cache = Cache(self.table)
         self.memo = FactsMemo()
-        self._below: Callable[[int], int] | None = None
-        if self.config.tie_break == SEEDED:
-            self._below = (stream or Stream(0, "scheduler")).below
+        self._stream = (stream or Stream(0, "scheduler")) if self.config.tie_break == SEEDED else None
+        self._below: Callable[[int], int] | None = None if self._stream is None else self._stream.below
         handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below)
         self.frameworks = {profile.scheduler_name: Framework(profile, handle, plugins) for profile in self.config.profiles}
         self._states: dict[Any, SignatureState] = {}
@@ -114,6 +113,55 @@ class SchedulingEngine:
         if decision.node_name:
             self.cache.assume(info, decision.node_name)
         return decision
+
+    def schedule_all(self, pods: Iterable[Object]) -> list[Decision]:
+        """``schedule`` for one Pod after the other; runs of Pods of one kind are placed at once, with the same outcome."""
+        infos = [self.memo.info(pod) for pod in pods]
+        decisions: list[Decision] = []
+        while len(decisions) < len(infos):
+            run = self.run_of(infos, len(decisions))
+            placed = self.place_run(run) if len(run) > 1 and self.frameworks[run[0].facts.scheduler_name].gate(run[0]) is None else []
+            decisions += placed or [self.schedule(infos[len(decisions)].obj)]
+        return decisions
+
+    def run_of(self, infos: Sequence[PodInfo], start: int) -> list[PodInfo]:
+        """The Pods from ``start`` on that nothing in a cycle can tell apart: one template, labels, namespace and owner. O(their number)."""
+        first = infos[start]
+        run = [first]
+        if first.facts.scheduler_name not in self.frameworks or not _may_run(first):
+            return run
+        metadata = first.obj["metadata"]
+        labels, owners = metadata.get("labels"), metadata.get("ownerReferences")
+        facts, namespace = first.facts, first.namespace
+        for index in range(start + 1, len(infos)):
+            info = infos[index]
+            metadata = info.obj["metadata"]
+            if info.facts is not facts or info.namespace != namespace or metadata.get("labels") != labels:
+                break
+            if metadata.get("ownerReferences") != owners or not _may_run(info):
+                break
+            run.append(info)
+        return run
+
+    def place_run(self, run: list[PodInfo]) -> list[Decision]:
+        """Decide about the first Pods of a run (``run_of``) and assume them, one after the other in compiled code.
+
+        Stops where a Pod fits nowhere. None are decided where a placement changes more than amounts and counts: ``decide`` does it then.
+        """
+        facts = run[0].facts
+        if len(self.nominator) or facts.host_ports or facts.claims:
+            return []
+        state = self._state(run[0])
+        if facts.state is None or facts.state[1] is not state or not state.is_compiled:
+            return []
+        counted = self.table.index_of_pods.counted_by(run[0].group_key(), facts.terms(run[0].namespace))
+        if counted is None:
+            return []
+        rows = state.place(self.table.demand(facts), [each.count_N for each in counted], len(run), self._stream)
+        if rows:
+            self.cache.assume_all(run[: len(rows)], rows)
+            state.placed()
+        return [Decision(info, SCHEDULED, info.node_name) for info in run[: len(rows)]]
 
     def decide(self, info: PodInfo) -> Decision:
         """Decide without changing anything; the Pod's profile must exist."""
@@ -250,6 +298,12 @@ class SchedulingEngine:
             table.pod_count_N[:count] > table.pod_count_max_N[:count]
         )
         return [str(table.names[row]) for row in np.flatnonzero(over_N)]
+
+
+def _may_run(info: PodInfo) -> bool:
+    """Whether the Pod can be one of a run: nothing about it is its own but name and uid."""
+    obj = info.obj
+    return "deletionTimestamp" not in obj["metadata"] and not (obj.get("status") or {}).get("nominatedNodeName")
 
 
 __all__ = ["GATED", "IGNORED", "SCHEDULED", "UNSCHEDULABLE", "Decision", "SchedulingEngine"]

@@ -20,7 +20,7 @@ from kubesim.scheduler.arrays import grown
 from kubesim.scheduler.intern import Interner
 from kubesim.scheduler.node_columns import ClaimTable, ImageTable, LabelColumn, LabelColumns, PortTable
 from kubesim.scheduler.pod_facts import PodFacts, PodInfo
-from kubesim.scheduler.pod_index import PodIndex
+from kubesim.scheduler.pod_index import GroupKey, PodIndex
 from kubesim.scheduler.requests import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, amounts_of
 
 Object = dict[str, Any]
@@ -50,6 +50,14 @@ class ChangeLog:
     def append(self, row: int) -> None:
         """Write a row; drops everything when the log is full."""
         self.entries.append(row)
+        self._limit()
+
+    def extend(self, rows: list[int]) -> None:
+        """Write rows."""
+        self.entries.extend(rows)
+        self._limit()
+
+    def _limit(self) -> None:
         if len(self.entries) > LOG_ENTRIES_MAX:
             self.start += len(self.entries)
             self.entries = []
@@ -236,6 +244,18 @@ class NodeTable:
             self.claims.add(info.namespace, facts.claims)
         self.pod_log.append(row)
         return row
+
+    def enter_pods(self, infos: list[PodInfo], rows: list[int], key: GroupKey) -> None:
+        """Pods of one group and template came to rows, which have taken their demands already (``Chain.place``). O(Pods)."""
+        facts = infos[0].facts
+        pods = self.pods
+        for info, row in zip(infos, rows):
+            pods[row][info.uid] = info
+            info.row = row
+            info.counted_as = key
+        self.index_of_pods.enter(rows, key, facts.terms(infos[0].namespace))
+        self.priorities[facts.priority] = self.priorities.get(facts.priority, 0) + len(rows)
+        self.pod_log.extend(rows)
 
     def remove_pod(self, info: PodInfo) -> None:
         """Take a Pod from its node. Raises KeyError if it is not there."""

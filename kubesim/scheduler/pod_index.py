@@ -18,6 +18,7 @@ from kubesim.scheduler.arrays import grown
 
 Labels = Mapping[str, str]
 Requirements = tuple[Requirement, ...] | None  # None matches nothing
+TERMS_KEPT = 16384
 GroupKey = tuple[str, tuple[tuple[str, str], ...], bool]
 
 
@@ -113,6 +114,7 @@ class PodIndex:
         self._groups: dict[GroupKey, PodGroup] = {}
         self._counters: dict[Question, Counter] = {}
         self._counters_epoch = 0
+        self._carriers_by_terms: dict[int, tuple[tuple[AffinityTerm, ...], list[Carrier]]] = {}
 
     def add(self, row: int, key: GroupKey, terms: tuple[AffinityTerm, ...], sign: int = 1) -> None:
         """A Pod came to a row, or left it with ``sign=-1``. O(counters it feeds + its terms)."""
@@ -125,25 +127,61 @@ class PodIndex:
         else:
             del group.rows[row]
         if self._counters:
-            if group.counters_epoch != self._counters_epoch:
-                group.counters = [counter for counter in self._counters.values() if counter.counts(group)]
-                group.counters_epoch = self._counters_epoch
-            for counter in group.counters:
+            for counter in self._counters_of(group):
                 counter.count_N[row] += sign
                 counter.version += 1
         if not group.rows:
             del self._groups[key]
-        for term in terms:
-            self._carry(row, term, sign)
+        for carrier in self._carriers_of(terms) if terms else ():
+            carrier.count_N[row] += sign
+            carrier.total += sign
+            carrier.version += 1
 
-    def _carry(self, row: int, term: AffinityTerm, sign: int) -> None:
+    def counted_by(self, key: GroupKey, terms: tuple[AffinityTerm, ...]) -> "list[Counter | Carrier] | None":
+        """Everything that counts a Pod of this group that carries these terms; None when nobody carries one of them yet."""
+        if any(term not in self.carriers for term in terms):
+            return None
+        group = self._groups.get(key) or PodGroup(key)
+        return [*self._counters_of(group), *self._carriers_of(terms)]
+
+    def enter(self, rows: list[int], key: GroupKey, terms: tuple[AffinityTerm, ...]) -> None:
+        """Pods of one group came to rows, and everything in ``counted_by`` has counted them already. O(rows)."""
+        if not rows:
+            return
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = PodGroup(key)
+        on_rows = group.rows
+        for row in rows:
+            on_rows[row] = on_rows.get(row, 0) + 1
+        for counter in self._counters_of(group):
+            counter.version += len(rows)
+        for carrier in self._carriers_of(terms):
+            carrier.total += len(rows)
+            carrier.version += len(rows)
+
+    def _counters_of(self, group: PodGroup) -> list[Counter]:
+        """The counters that a group feeds; worked out when a counter was made since the last time."""
+        if group.counters_epoch != self._counters_epoch:
+            group.counters = [counter for counter in self._counters.values() if counter.counts(group)]
+            group.counters_epoch = self._counters_epoch
+        return group.counters
+
+    def _carriers_of(self, terms: tuple[AffinityTerm, ...]) -> list[Carrier]:
+        """The carriers of a Pod's terms; remembered by identity, because all Pods of a template share the tuple."""
+        known = self._carriers_by_terms.get(id(terms))
+        if known is None or known[0] is not terms:
+            known = self._carriers_by_terms[id(terms)] = (terms, [self._carrier(term) for term in terms])
+            if len(self._carriers_by_terms) > TERMS_KEPT:
+                del self._carriers_by_terms[next(iter(self._carriers_by_terms))]
+        return known[1]
+
+    def _carrier(self, term: AffinityTerm) -> Carrier:
         carrier = self.carriers.get(term)
         if carrier is None:
             carrier = self.carriers[term] = Carrier(term, self.capacity)
             self.term_epoch += 1
-        carrier.count_N[row] += sign
-        carrier.total += sign
-        carrier.version += 1
+        return carrier
 
     def counter(self, question: Question) -> Counter:
         """The counter of a question; O(groups and their rows) the first time, else O(1)."""

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from kubesim.kernel.rng import Stream
 from kubesim.scheduler import SchedulingEngine
 from tests.scheduler.builders import node, pod
-from tests.scheduler.strategies import EXTRA, NAMES, nodes, specs
+from tests.scheduler.strategies import EXTRA, NAMES, clusters, nodes, pods, specs
 
 PLENTY = {"cpu": "1000", "memory": "1Ti", "pods": "1000", **dict.fromkeys(EXTRA, "1Ti")}
 templates = st.lists(specs, min_size=1, max_size=3)
@@ -59,6 +59,16 @@ class Cluster(RuleBasedStateMachine):
             else:
                 assert decision.message.startswith("0/") or decision.message == "no nodes available to schedule pods"
 
+    @precondition(lambda self: self.templates)
+    @rule(template=st.integers(0, 2), times=st.integers(2, 5), label=st.sampled_from("ab"))
+    def schedule_at_once(self, template: int, times: int, label: str) -> None:
+        run = [self.new_pod(template) for _ in range(times)]
+        for obj in run:
+            obj["metadata"]["labels"] = {"app": label}
+        for obj, decision in zip(run, self.engine.schedule_all(run), strict=True):
+            if decision.node_name:
+                self.assumed[decision.pod.uid] = (decision.pod, {**obj, "spec": {**obj["spec"], "nodeName": decision.node_name}})
+
     @precondition(lambda self: self.assumed)
     @rule(choice=st.integers(0, 50), fails=st.booleans())
     def end_bind(self, choice: int, fails: bool) -> None:
@@ -93,6 +103,29 @@ class Cluster(RuleBasedStateMachine):
 
 TestCluster = Cluster.TestCase
 TestCluster.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+@settings(max_examples=80, deadline=None)
+@given(clusters(), st.lists(pods(st.just("p")), min_size=1, max_size=3), st.lists(st.integers(0, 2), min_size=1, max_size=4))
+def test_pods_at_once_go_where_they_go_one_by_one(cluster: Any, templates: Any, runs: Any) -> None:
+    """Same nodes, same messages, same draws, and the same tables behind it."""
+    wanted = []
+    for number in runs:
+        template = templates[number % len(templates)]
+        for _ in range(3):
+            metadata = {**template["metadata"], "name": f"p{len(wanted)}", "uid": f"u{len(wanted)}"}
+            wanted.append({**template, "metadata": metadata})
+    outcomes = []
+    for at_once in (False, True):
+        engine = SchedulingEngine(stream=Stream(7, "test"))
+        for obj in cluster[0]:
+            engine.add_node(obj)
+        for obj in cluster[1]:
+            engine.add_pod(obj)
+        found = engine.schedule_all(wanted) if at_once else [engine.schedule(obj) for obj in wanted]
+        engine.check()
+        outcomes.append([(decision.node_name, decision.message, decision.unschedulable_plugins) for decision in found])
+    assert outcomes[0] == outcomes[1]
 
 
 @settings(max_examples=60, deadline=None)
