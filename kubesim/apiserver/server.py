@@ -18,7 +18,7 @@ from kubesim.apiserver.admission import DEFAULT_PROFILE, choose_plugins
 from kubesim.apiserver.admission.chain import AdmissionChain
 from kubesim.apiserver.allocators import SERVICE_CIDR
 from kubesim.apiserver.bootstrap import bootstrap_requests
-from kubesim.apiserver.compaction import Compactor
+from kubesim.apiserver.compaction import INTERVAL_NS, Compactor
 from kubesim.apiserver.event_leases import EventLeases
 from kubesim.apiserver.frozen import freeze
 from kubesim.apiserver.managed_fields import FieldTracker
@@ -64,6 +64,8 @@ class ApiServer:
         profile: Sequence[str] = DEFAULT_PROFILE,
         service_cidr: str = SERVICE_CIDR,
         bootstrap: bool = True,
+        compaction_ns: int = INTERVAL_NS,
+        watch_history_events_max: int = 0,
         debug: bool = False,
         track_fields: bool = False,
     ) -> None:
@@ -77,13 +79,13 @@ class ApiServer:
         self.admission = AdmissionChain(choose_plugins(profile), self)
         self.uid_stream = kernel.rng(f"{name}/uid")
         self.name_stream = kernel.rng(f"{name}/generated-name")
-        self.watch_cache = WatchCache(kernel, self.store, self.registry, self._policy_changed)
+        self.watch_cache = WatchCache(kernel, self.store, self.registry, self._policy_changed, watch_history_events_max)
         self.event_leases = EventLeases(kernel)
         self._labels: dict[tuple[Any, ...], tuple[Object, Object]] = {}
         self.fields = FieldTracker(self, track_fields)
         self.extensions = {"services": ServiceExtension(kernel.rng(f"{name}/service"), service_cidr)}
         self.standing = STANDING
-        self._compactor = Compactor(kernel, etcd)
+        self._compactor = Compactor(kernel, etcd, compaction_ns)
         self._resources = self.registry.by_name
         self._execute = etcd.execute
         self._get = self.store.get

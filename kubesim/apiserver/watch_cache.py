@@ -5,11 +5,13 @@ Per change: one look-up of its resource, and per distinct selection (resource, n
 (one call of ``on_ready`` until the next ``take``), and many writes at one instant are one pass.
 
 Events are kept until the slowest cursor has taken them, at most ``EVENTS_MAX``; who falls behind gets 410, as upstream's slow watchers
-do. A watch from an older revision is served from etcd's own log, which reaches back to the last compaction.
+do. A watch from an older revision is served from etcd's own log, which reaches back to the last compaction, and beyond it from the last
+``history_events_max`` changes that compaction has taken away.
 
 Upstream: storage/cacher/{cacher,watch_cache,cache_watcher}.go.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -111,8 +113,19 @@ class Watch:
 class WatchCache:
     """Reads the change log of a store and feeds all selections. ``revision`` is how far it has come."""
 
-    def __init__(self, kernel: Kernel, store: RevisionStore, registry: Registry, on_policy_change: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        store: RevisionStore,
+        registry: Registry,
+        on_policy_change: Callable[[int], object],
+        history_events_max: int = 0,
+    ) -> None:
         self.revision = store.revision
+        # What compaction takes away and a watch may still ask for, as upstream's cache has it: (revision, resource, new, old).
+        self._kept: deque[tuple[int, Resource, Object | None, Object | None]] = deque()
+        self._kept_max = history_events_max
+        self._kept_after = self._kept_until = max(store.compact_revision, 0)
         self._store = store
         self._registry = registry
         self._selections: dict[Resource, dict[tuple[str, str, str], Selection]] = {}
@@ -121,7 +134,7 @@ class WatchCache:
         # The writer stamps the revision into the object after the store has called us, so the log is read in an event of its own.
         self._listener = store.on_change(self._wakeup.set)
         self._listener.arm()
-        store.before_compact(self.drain)  # what was written in the same instant is read before it is forgotten
+        store.before_compact(self._before_compact)
 
     def watch(
         self,
@@ -133,7 +146,7 @@ class WatchCache:
         on_ready: OnReady,
     ) -> Watch:
         """Watch the changes after ``revision`` (None: from now). Raises 400 for a bad selector, 410 for a compacted revision."""
-        if revision is not None and revision < self._store.compact_revision:
+        if revision is not None and revision < self._store.compact_revision and not self._reaches_back_to(revision):
             raise gone("The resourceVersion for the provided watch is too old.")
         key = (namespace, label_selector, field_selector)
         selections = self._selections.setdefault(resource, {})
@@ -156,8 +169,32 @@ class WatchCache:
         if selections.get(selection.key) is selection:
             del selections[selection.key]
 
+    def _before_compact(self) -> None:
+        """Read what was written in the same instant, and keep what is about to be forgotten, as far as it is wanted."""
+        self.drain()
+        if not self._kept_max:
+            return
+        for change in self._store.changes(self._kept_until):
+            resource = self._resource_of(change)
+            if resource is not None:
+                old = None if change.previous is None else change.previous.value
+                self._kept.append((change.revision, resource, change.value, old))
+        self._kept_until = self._store.revision
+        while len(self._kept) > self._kept_max:
+            self._kept_after = self._kept.popleft()[0]
+
+    def _reaches_back_to(self, revision: int) -> bool:
+        return bool(self._kept_max) and self._kept_after <= revision
+
     def _history(self, resource: Resource, matches: Matches | None, revision: int) -> list[WatchEvent]:
         events: list[WatchEvent] = []
+        if revision < self._store.compact_revision:
+            for kept_revision, kept_resource, new, old in self._kept:
+                if kept_revision > revision and kept_resource is resource:
+                    event = _event_between(new, old, kept_revision, matches, None)
+                    if event is not None:
+                        events.append(event)
+            revision = self._kept_until
         for change in self._store.changes(revision):
             if self._resource_of(change) is resource:
                 event = _event_of(change, matches, None)
@@ -216,8 +253,13 @@ class WatchCache:
 
 def _event_of(change: Any, matches: Matches | None, tombstone: Object | None) -> WatchEvent | None:
     """What a selection sees of a change: objects enter as ADDED and leave as DELETED, by their life or by the selector."""
-    obj, previous, revision = change.value, change.previous, change.revision
-    old = None if previous is None else previous.value
+    previous = change.previous
+    return _event_between(change.value, None if previous is None else previous.value, change.revision, matches, tombstone)
+
+
+def _event_between(
+    obj: Object | None, old: Object | None, revision: int, matches: Matches | None, tombstone: Object | None
+) -> WatchEvent | None:
     if matches is not None:
         if obj is not None and not matches(obj):
             obj = None
