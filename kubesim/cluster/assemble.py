@@ -4,7 +4,7 @@ The order is the order of dependence: time, etcd, the apiserver with what every 
 Each component gets a link of its own, so that audit, trace and timeline say who did what.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from kubesim.apiserver.server import ApiServer, Audit
@@ -42,16 +42,38 @@ def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts:
     etcd = LocalEtcd(kernel)
     apiserver = ApiServer(kernel, etcd, debug=config.debug)
     apiserver.audit.extend(audit)
+    controllers = start_controllers(config, kernel, apiserver)
+    scheduler = start_scheduler(config, kernel, apiserver)
+    kubelets = start_kubelets(config, kernel, apiserver)
+    return Parts(kernel, etcd, apiserver, controllers, scheduler, kubelets)
 
-    def link(user: str) -> DirectLink:
-        return DirectLink(kernel, apiserver, user, config.watch_latency_ns)
 
-    controllers = ControllerManager(kernel, link("kube-controller-manager"), all_controllers())
-    scheduler = Scheduler(kernel, link("kube-scheduler"))
-    kubelets = Kubelets(kernel, link("kubelet"), KubeletConfig(model=config.model))
-    controllers.start()
+def link_of(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, user: str) -> DirectLink:
+    """A component's way to the apiserver."""
+    return DirectLink(kernel, apiserver, user, config.watch_latency_ns)
+
+
+def start_controllers(
+    config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, chosen: Callable[[str], bool] = lambda name: True
+) -> ControllerManager:
+    """Start the controllers whose names are ``chosen``."""
+    controllers = [controller for controller in all_controllers() if chosen(controller.name)]
+    manager = ControllerManager(kernel, link_of(config, kernel, apiserver, "kube-controller-manager"), controllers)
+    manager.start()
+    return manager
+
+
+def start_scheduler(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> Scheduler:
+    """Start the scheduler."""
+    scheduler = Scheduler(kernel, link_of(config, kernel, apiserver, "kube-scheduler"))
     scheduler.start()
+    return scheduler
+
+
+def start_kubelets(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> Kubelets:
+    """Start the kubelets; their nodes register."""
+    kubelets = Kubelets(kernel, link_of(config, kernel, apiserver, "kubelet"), KubeletConfig(model=config.model))
     kubelets.start()
     for node in config.nodes:
         kubelets.add_node(node)
-    return Parts(kernel, etcd, apiserver, controllers, scheduler, kubelets)
+    return kubelets
