@@ -47,10 +47,12 @@ def _add_commands() -> None:
     from kubesim.cli.etcd import etcd
     from kubesim.cli.run import run
     from kubesim.cli.schedule import schedule
+    from kubesim.cli.serve import serve
 
     cli.add_command(etcd)
     cli.add_command(run)
     cli.add_command(schedule)
+    cli.add_command(serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

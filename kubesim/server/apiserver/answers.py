@@ -1,0 +1,20 @@
+"""What a request is answered with, before it is written to a connection."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Answer(NamedTuple):
+    """A whole answer. ``headers`` are beside Content-Type and Content-Length."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Sequence[tuple[str, str]] = ()
+
+
+def text(body: str, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    """A plain text."""
+    return Answer(status, body.encode(), TEXT, headers)

@@ -1,0 +1,73 @@
+"""One request on its way through the server: what came, who sent it, what it means, what is to be told besides the answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from kubesim.server.apiserver.media import DEFAULT, Form
+from kubesim.server.apiserver.routes import Route
+from kubesim.server.apiserver.target import Target, parse_target
+from kubesim.server.apiserver.users import NOBODY, User
+
+Object = dict[str, Any]
+WARNING_BYTES_MAX = 4096
+
+
+class Call:
+    """A request. ``headers`` have names in lower case; of a name that comes twice the mapping holds the first."""
+
+    __slots__ = ("body", "certificate", "form", "header_list", "headers", "method", "path", "query", "route", "target", "user", "warnings")
+
+    def __init__(
+        self, method: str, path: str, query: str, headers: Sequence[tuple[str, str]], certificate: Mapping[str, object] | None = None
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query: dict[str, str] = {}
+        for key, value in parse_qsl(query, keep_blank_values=True) if query else ():
+            self.query.setdefault(key, value)
+        self.header_list = headers
+        self.headers: dict[str, str] = {}
+        for key, value in headers:
+            self.headers.setdefault(key, value)
+        self.certificate = certificate
+        self.body = b""
+        self.user: User = NOBODY
+        self.warnings: list[str] = []
+        self.form: Form = DEFAULT
+        self.route: Route | None = None
+        self.target: Target = parse_target(method, path, self.is_watch, name_in_fields(self.query.get("fieldSelector", "")))
+
+    @property
+    def is_watch(self) -> bool:
+        """Whether the query asks for a watch."""
+        return self.query.get("watch", "false") not in ("false", "0", "", "False", "f", "F", "FALSE")
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether the query asks for a dry run."""
+        return bool(self.query.get("dryRun"))
+
+    def warn(self, message: str) -> None:
+        """Add a Warning header; one text once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def warning_headers(self) -> list[tuple[str, str]]:
+        """The Warning headers, within upstream's limit."""
+        found: list[tuple[str, str]] = []
+        for message in self.warnings:
+            escaped = message.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+            found.append(("Warning", f'299 - "{escaped}"'))
+        return found
+
+
+def name_in_fields(selector: str) -> str:
+    """The name that a field selector picks with metadata.name=NAME, or ""."""
+    if not selector:
+        return ""
+    for term in selector.split(","):
+        key, _, value = term.partition("=")
+        if key == "metadata.name" and value:
+            return value.removeprefix("=")
+    return ""

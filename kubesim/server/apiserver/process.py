@@ -1,0 +1,225 @@
+"""``kubesim serve`` as a process: from flags to a listening server with a cluster behind it, and back to nothing."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import shutil
+import signal
+import socket
+import ssl
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from kubesim.api.errors import ApiError
+from kubesim.apiserver.server import ApiServer
+from kubesim.cluster import apply as applying
+from kubesim.cluster.assemble import start_controllers, start_kubelets, start_scheduler
+from kubesim.cluster.config import configure
+from kubesim.drive import virtual
+from kubesim.drive.guest import Guest
+from kubesim.drive.session import GC_THRESHOLDS
+from kubesim.etcd.local import LocalEtcd
+from kubesim.kernel.loop import Kernel
+from kubesim.kernel.time import SECOND
+from kubesim.server.apiserver import certificates, kubeconfig
+from kubesim.server.apiserver.app import App
+from kubesim.server.apiserver.flags import BadFlags, Flags
+from kubesim.server.apiserver.issuer import Issuer
+from kubesim.server.apiserver.pages import Pages
+from kubesim.server.apiserver.policy import policy_requests
+from kubesim.server.apiserver.protocol import Protocol
+from kubesim.server.apiserver.rbac import AlwaysAllow, Rbac
+from kubesim.server.apiserver.reviews import Reviews
+from kubesim.server.apiserver.routes import Routes
+from kubesim.server.apiserver.users import Authenticator, read_token_file
+from kubesim.workload import manifests
+
+BOOT_NS_MAX = 60 * SECOND  # of virtual time, for the nodes to register
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 180
+WATCH_HISTORY_EVENTS_MAX = 10_000
+STOP_SECONDS_MAX = 2
+
+
+class CannotStart(Exception):
+    """Why there will be no server; the message is one sentence for the user."""
+
+
+class Process:
+    """One server and the cluster behind it."""
+
+    def __init__(self, flags: Flags, sources: Sequence[str] = ()) -> None:
+        self.flags = flags
+        self._sources = sources
+        self.socket: socket.socket
+        self.app: App
+        self.guest: Guest
+        self._temporary: str = ""
+        self.kubeconfig_path: Path
+        self._closers: list[Any] = []
+
+    @property
+    def url(self) -> str:
+        """Where clients find the server."""
+        host = self.flags.bind_address
+        return f"https://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.socket.getsockname()[1]}"
+
+    def listen(self) -> None:
+        """Take the port, so that what is wrong with it is known before anything else. Raises CannotStart."""
+        flags = self.flags
+        family = socket.AF_INET6 if ":" in flags.bind_address else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self.socket.bind((flags.bind_address, flags.port))
+        except OSError as error:
+            raise CannotStart(f"cannot listen on {flags.bind_address}:{flags.port}: {error.strerror}") from None
+
+    def build(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Build the cluster and the application. Raises CannotStart, BadFlags."""
+        flags = self.flags
+        try:
+            tokens = read_token_file(flags.token_auth_file) if flags.token_auth_file else {}
+            config = configure(int(flags.nodes) if flags.nodes.isdecimal() else flags.nodes, flags.seed)
+            files = [manifests.read(path) for source in self._sources for path in manifests.sources(source)]
+        except ValueError as error:
+            raise BadFlags(str(error)) from None
+        kernel = Kernel(flags.seed, time.time_ns() - BOOT_NS_MAX)
+        etcd = LocalEtcd(kernel)
+        server = ApiServer(
+            kernel, etcd, profile=flags.profile(), service_cidr=flags.service_cluster_ip_range, compaction_ns=flags.compaction_ns(),
+            track_fields=True, watch_history_events_max=WATCH_HISTORY_EVENTS_MAX,
+        )  # fmt: skip
+        _create_policy(server)
+        authorizer = AlwaysAllow() if "AlwaysAllow" in flags.authorization_mode.split(",") else Rbac(server)
+        chosen = flags.chosen_components()
+        if "controller-manager" in chosen:
+            start_controllers(config, kernel, server, flags.chosen_controllers())
+        if "scheduler" in chosen:
+            start_scheduler(config, kernel, server)
+        if "kubelet" in chosen:
+            start_kubelets(config, kernel, server)
+        virtual.run(kernel, kernel.now_ns + BOOT_NS_MAX, until_quiet=True)
+        kernel.run_due(max(kernel.now_ns, time.time_ns()))
+        self.guest = Guest(kernel, loop, flags.time_scale)
+        try:
+            for manifest in files:
+                applying.apply(server, manifest)
+        except ApiError as error:
+            raise CannotStart(error.message) from None
+        routes = Routes()
+        key_path = Path(flags.data_dir) / "pki" / "sa.key" if flags.data_dir else None
+        issuer = Issuer(server, flags.service_account_issuer, key_path)
+        authenticator = Authenticator(tokens, issuer.user_of, flags.anonymous_auth)
+        app = self.app = App(server, self.guest.wake, routes, authenticator, authorizer)
+        address = f"{flags.advertise_address}:{flags.advertise_port}"
+        app.pages = Pages(routes, app.encoder, address, lambda: app.is_stopping, app.metrics, None, issuer)
+        app.reviews = Reviews(server, app.encoder, authenticator, authorizer, issuer)
+
+    def write_files(self) -> ssl.SSLContext:
+        """Write certificates and kubeconfig; return the TLS of the listener. Raises CannotStart."""
+        flags = self.flags
+        if flags.data_dir:
+            home = Path(flags.data_dir)
+        else:
+            self._temporary = tempfile.mkdtemp(prefix="kubesim-")
+            home = Path(self._temporary)
+        try:
+            files = certificates.Directory(home / "pki", [flags.bind_address, flags.advertise_address])
+            self.kubeconfig_path = Path(flags.kubeconfig) if flags.kubeconfig else home / "kubeconfig"
+            kubeconfig.write(self.kubeconfig_path, kubeconfig.kubeconfig(self.url, files.authority.certificate, files.admin))
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(files.file("apiserver.crt"), files.file("apiserver.key"))
+            context.load_verify_locations(files.file("ca.crt"))
+            if flags.client_ca_file:
+                context.load_verify_locations(flags.client_ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise CannotStart(f"{getattr(error, 'filename', None) or flags.client_ca_file}: {error.strerror or error}") from None
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    async def run(self) -> None:
+        """Serve until told to stop. Raises CannotStart, BadFlags."""
+        self.flags.check()
+        self.listen()
+        loop = asyncio.get_running_loop()
+        context = self.write_files()
+        self.build(loop)
+        config = uvicorn.Config(
+            self.app, http=Protocol, ws="none", lifespan="off", log_level=logging.CRITICAL, access_log=False, server_header=False,
+            backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=STOP_SECONDS_MAX, interface="asgi3",
+        )  # fmt: skip
+        config.load()
+        config.ssl = context
+        server = _Server(config, self.app)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        self.guest.wake()
+        print(f"kubesim serve: {self.url} kubeconfig {self.kubeconfig_path}", flush=True)
+        await server.serve([self.socket])
+
+    def close(self) -> None:
+        """Stop the clock, close what is open, take away what was temporary."""
+        if hasattr(self, "guest"):
+            self.guest.stop()
+        for close in self._closers:
+            close()
+        if hasattr(self, "socket"):
+            self.socket.close()
+        if self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def _create_policy(server: ApiServer) -> None:
+    """Create the default roles and bindings; those that are there stay as they are."""
+    for request in policy_requests():
+        try:
+            server.call(request)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; the first signal ends the streams, so that it can wait for the rest."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to stop."""
+        self._app.stop()
+        super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Take the two signals that end a process, and do not raise them again afterwards: the stop is complete by then."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def run(flags: Flags, sources: Sequence[str] = ()) -> None:
+    """Run a server to its end. Raises CannotStart, BadFlags."""
+    process = Process(flags, sources)
+    try:
+        import uvloop
+
+        factory: Any = uvloop.new_event_loop
+    except ImportError:
+        factory = None
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(process.run())
+    finally:
+        process.close()
