@@ -14,12 +14,13 @@ from collections import OrderedDict
 from typing import Any, TypeVar
 
 from kubesim.api.errors import ApiError
-from kubesim.apiserver.requests import Object, Request
+from kubesim.apiserver.requests import NO_OPTIONS, Object, Request
 from kubesim.client.contract import Link
 from kubesim.kernel.time import SECOND, format_micro_time, format_time
 
 CACHE_ENTRIES_MAX = 4096
 SIMILAR_MAX = 10
+EARLY_MAX = SIMILAR_MAX - 1  # events about one object before any limit can be met
 SIMILAR_INTERVAL_NS = 600 * SECOND
 SPAM_BURST = 25
 SPAM_REFILL_NS = 300 * SECOND
@@ -48,7 +49,7 @@ def reference_of(obj: Object, field_path: str = "") -> dict[str, Any]:
     return reference
 
 
-def _remember(cache: OrderedDict[Key, Entry], key: Key, entry: Entry) -> None:
+def _remember(cache: OrderedDict[Any, Entry], key: Any, entry: Entry) -> None:
     """Put an entry last, and the oldest out. O(1): the first key of a plain dict is found behind all that were deleted before it."""
     cache[key] = entry
     if len(cache) > CACHE_ENTRIES_MAX:
@@ -72,20 +73,22 @@ class _Names:
         self._last_ns = 0
 
     def name(self, about: str, now_ns: int) -> str:
-        self._last_ns = max(now_ns + self._offset_ns, self._last_ns + 1)
-        return f"{about}.{self._last_ns:x}"
+        own_ns = now_ns + self._offset_ns
+        if own_ns <= self._last_ns:
+            own_ns = self._last_ns + 1
+        self._last_ns = own_ns
+        return f"{about}.{own_ns:x}"
 
 
-class _Said:
-    """What was said about one object: its bucket of tokens, its similar events and its equal ones."""
+class _Limits:
+    """What one object may still have said about it: its bucket of tokens and its similar events."""
 
-    __slots__ = ("equal", "level_ns", "level_time_ns", "similar")
+    __slots__ = ("level_ns", "level_time_ns", "similar")
 
     def __init__(self, now_ns: int) -> None:
         self.level_ns = SPAM_BURST * SPAM_REFILL_NS  # a token is worth SPAM_REFILL_NS
         self.level_time_ns = now_ns
         self.similar: dict[tuple[str, str], tuple[dict[str, None], int]] = {}  # (type, reason): messages, time of the last
-        self.equal: dict[Key, tuple[int, str, str]] = {}  # count, first time, name
 
     def is_many(self, group: tuple[str, str], message: str, now_ns: int) -> bool:
         """Whether the event is to be combined with similar ones: the 10th different message within 600 s of the last."""
@@ -109,18 +112,36 @@ class _Said:
         self.level_time_ns = now_ns
         return spam
 
-    def count(self, key: Key) -> tuple[int, str, str] | None:
-        """The known equal event, counted once more, or None."""
-        seen = self.equal.get(key)
-        if seen is not None:
-            seen = self.equal[key] = (seen[0] + 1, seen[1], seen[2])
-        return seen
+
+class _Said:
+    """What was said about one object: equal events, and either the first few of all or, from then on, the limits.
+
+    No limit can be met before the 10th event, and most objects never have so many: until then they are only noted, and the limits
+    are made up from these notes when the 10th comes.
+    """
+
+    __slots__ = ("_limits", "early", "equal")
+
+    def __init__(self) -> None:
+        self.early: list[tuple[Key, int]] = []  # the first events, at most EARLY_MAX
+        self.equal: dict[Key, tuple[int, str, str]] = {}  # count, first time, name
+        self._limits: _Limits | None = None
+
+    def judge(self, key: Key, now_ns: int) -> tuple[bool, bool]:
+        """Whether one more event, after the early ones, is one of many similar ones, and whether it is one too many."""
+        limits = self._limits
+        if limits is None:
+            limits = self._limits = _Limits(self.early[0][1])
+            for (type_, reason, message, _), time_ns in self.early:
+                limits.is_many((type_, reason), message, time_ns)
+                limits.is_spam(time_ns)
+        return limits.is_many((key[0], key[1]), key[2], now_ns), limits.is_spam(now_ns)
 
 
 class EventRecorder:
     """Records core/v1 Events for one component (on one host), as ``user`` (the link's by default). Every call is O(1)."""
 
-    __slots__ = ("_host", "_link", "_names", "_said", "_source", "_user", "component")
+    __slots__ = ("_host", "_link", "_names", "_referred", "_said", "_source", "_user", "component")
 
     def __init__(self, link: Link, component: str, host: str = "", user: str = "") -> None:
         self.component = component
@@ -129,61 +150,70 @@ class EventRecorder:
         self._host = host
         self._source = {"component": component, "host": host} if host else {"component": component}
         self._names = _Names(component, host)
-        self._said: OrderedDict[Key, _Said] = OrderedDict()  # by (uid, name) of the object
+        self._said: OrderedDict[str, _Said] = OrderedDict()  # by the uid of the object, or its name
+        self._referred: tuple[Object, str, Object] = ({}, "", {})  # the last object and path, and the reference to them
 
     def event(self, regarding: Object, type_: str, reason: str, message: str, field_path: str = "") -> None:
         """Record an event about an object. ``type_`` is Normal or Warning; ``field_path`` names a part, ``spec.containers{app}``."""
         metadata = regarding["metadata"]
         name = metadata["name"]
         now_ns = self._link.now_ns
-        about = (metadata.get("uid", ""), name)
-        said = self._said.pop(about, None)
+        about = metadata.get("uid") or name
+        said = self._said.get(about)
         if said is None:
-            said = _Said(now_ns)
-        _remember(self._said, about, said)
+            said = _Said()
+            _remember(self._said, about, said)
+        else:
+            self._said.move_to_end(about)
         key: Key = (type_, reason, message, field_path)
-        if said.is_many((type_, reason), message, now_ns):
-            message = COMBINED + message
-            key = (type_, reason)
+        is_spam = False
+        if len(said.early) < EARLY_MAX:
+            said.early.append((key, now_ns))
+        else:
+            is_many, is_spam = said.judge(key, now_ns)
+            if is_many:
+                message = COMBINED + message
+                key = (type_, reason)
         time = format_time(now_ns)
-        seen = said.count(key)
+        seen = said.equal.get(key)
         if seen is None:
             seen = (1, time, self._names.name(name, now_ns))
-            said.equal[key] = seen
-            if len(said.equal) > CACHE_ENTRIES_MAX:
+            if len(said.equal) >= CACHE_ENTRIES_MAX:
                 said.equal.clear()  # somebody says 4096 different things about one object: it may well begin again
-        if said.is_spam(now_ns):
-            return
-        event = self._build(regarding, type_, reason, message, field_path, seen, time)
-        if seen[0] == 1:
-            self._create(event)
         else:
-            self._count(event)
-
-    def _build(
-        self, regarding: Object, type_: str, reason: str, message: str, field_path: str, seen: tuple[int, str, str], time: str
-    ) -> Object:
-        count, first_time, name = seen
-        return {
+            seen = (seen[0] + 1, seen[1], seen[2])
+        said.equal[key] = seen
+        if is_spam:
+            return
+        known, known_path, reference = self._referred
+        if known is not regarding or known_path != field_path:
+            reference = reference_of(regarding, field_path)
+            self._referred = (regarding, field_path, reference)
+        namespace = metadata.get("namespace") or "default"
+        event = {
             "kind": "Event",
             "apiVersion": "v1",
-            "metadata": {"name": name, "namespace": regarding["metadata"].get("namespace") or "default"},
-            "involvedObject": reference_of(regarding, field_path),
+            "metadata": {"name": seen[2], "namespace": namespace},
+            "involvedObject": reference,
             "reason": reason,
             "message": message,
             "source": self._source,
-            "firstTimestamp": first_time,
+            "firstTimestamp": seen[1],
             "lastTimestamp": time,
-            "count": count,
+            "count": seen[0],
             "type": type_,
             "eventTime": None,
             "reportingComponent": self.component,
             "reportingInstance": self._host,
         }
+        if seen[0] == 1:
+            self._link.send(Request("create", "events", namespace, seen[2], event, "", NO_OPTIONS, self._user))
+        else:
+            self._count(event)
 
     def _create(self, event: Object) -> None:
         metadata = event["metadata"]
-        self._link.send(Request("create", "events", metadata["namespace"], metadata["name"], event, user=self._user))
+        self._link.send(Request("create", "events", metadata["namespace"], metadata["name"], event, "", NO_OPTIONS, self._user))
 
     def _count(self, event: Object) -> None:
         """Patch the known Event; when it has expired meanwhile, create it again."""
@@ -245,4 +275,4 @@ class SeriesRecorder:
             "reportingComponent": self.component,
             "reportingInstance": self._instance,
         }
-        self._link.send(Request("create", "events", namespace, name, event))
+        self._link.send(Request("create", "events", namespace, name, event, "", NO_OPTIONS, ""))

@@ -195,6 +195,7 @@ class WatchHub:
         self.collect()
         # One key is the range up to its successor.
         group = self._join(key, key + b"\0" if range_end is None else None if range_end == FROM_KEY else range_end, puts, deletes)
+        self._listener.arm()
         watcher = Watcher(self, group, start_revision - 1 if start_revision else self.revision, on_ready)
         if watcher.revision < self.revision:
             self._starting.append(watcher)
@@ -206,6 +207,10 @@ class WatchHub:
     def collect(self) -> None:
         """Read what the store has written into the groups, and tell nobody."""
         if self.revision == self.store.revision:
+            return
+        if not self._groups:
+            # Nobody listens, and the store rings no more; ``watch`` arms the bell again.
+            self.revision = self.store.revision
             return
         changes = self.store.changes(self.revision)
         self.revision = self.store.revision

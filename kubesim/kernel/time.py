@@ -34,13 +34,13 @@ def format_time(time_ns: int) -> str:
     >>> format_time(EPOCH_NS + 1_999_999_999)
     '2026-01-01T00:00:01Z'
     """
-    return _format_second(time_ns // SECOND) + "Z"
+    return _format_second(time_ns // SECOND)
 
 
 def format_micro_time(time_ns: int) -> str:
     """Format as ``metav1.MicroTime``, rounded down to the microsecond: ``2026-01-01T00:00:00.000000Z``."""
     second, rest_ns = divmod(time_ns, SECOND)
-    return f"{_format_second(second)}.{rest_ns // MICROSECOND:06d}Z"
+    return f"{_format_second(second)[:-1]}.{rest_ns // MICROSECOND:06d}Z"
 
 
 @lru_cache(CACHE_SIZE)
@@ -128,7 +128,7 @@ def _format_second(second: int) -> str:
     day = day_of_year - (153 * month_from_march + 2) // 5 + 1
     month = month_from_march + 3 if month_from_march < 10 else month_from_march - 9
     year = era * 400 + year_of_era + (month <= 2)
-    return f"{year:04d}-{month:02d}-{day:02d}T{clock // 3_600:02d}:{clock // 60 % 60:02d}:{clock % 60:02d}"
+    return f"{year:04d}-{month:02d}-{day:02d}T{clock // 3_600:02d}:{clock // 60 % 60:02d}:{clock % 60:02d}Z"
 
 
 def _days_since_epoch(year: int, month: int, day: int) -> int:
