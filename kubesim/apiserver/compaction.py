@@ -16,19 +16,19 @@ INTERVAL_NS = 5 * MINUTE
 class Compactor:
     """Compacts an etcd in rounds, from the first write until there is nothing left to forget."""
 
-    __slots__ = ("_etcd", "_is_armed", "_kernel", "_previous_revision", "interval_ns")
+    __slots__ = ("_etcd", "_kernel", "_previous_revision", "interval_ns", "is_armed")
 
     def __init__(self, kernel: Kernel, etcd: Any, interval_ns: int = INTERVAL_NS) -> None:
         self.interval_ns = interval_ns
         self._kernel = kernel
         self._etcd = etcd
-        self._is_armed = False
+        self.is_armed = False  # a round is to come, so that ``written`` has nothing to do
         self._previous_revision = 0
 
     def written(self) -> None:
         """Note that there was a write; O(1)."""
-        if not self._is_armed:
-            self._is_armed = True
+        if not self.is_armed:
+            self.is_armed = True
             self._kernel.after(self.interval_ns, self._round, priority=PRIORITY_STANDING)
 
     def _round(self) -> None:
@@ -37,6 +37,6 @@ class Compactor:
         if target > max(store.compact_revision, 0):
             self._etcd.execute(("compact", target))
         self._previous_revision = head
-        self._is_armed = head > store.compact_revision
-        if self._is_armed:
+        self.is_armed = head > store.compact_revision
+        if self.is_armed:
             self._kernel.after(self.interval_ns, self._round, priority=PRIORITY_STANDING)

@@ -46,6 +46,9 @@ def not_registered(version: str, kind: str) -> str:
 
 def for_create(resource: Resource, given: Object, name: str, namespace: str, uid: str, now: str) -> Object:
     """The metadata of a new object: what the client may set, and what only the server sets. ``now`` is RFC 3339."""
+    if len(given) == 2 and resource.namespaced and not resource.kind.has_generation and "name" in given and "namespace" in given:
+        # An Event, of which there are as many as of everything else: what follows, where there is nothing else to look for.
+        return {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": "", "creationTimestamp": now}
     metadata: Object = {"name": name}
     if given.get("generateName"):
         metadata["generateName"] = given["generateName"]

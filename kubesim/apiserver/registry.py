@@ -1,8 +1,7 @@
 """The registry: which kinds the server serves, and what it must know about each beside the kind's own file.
 
 A ``Resource`` binds a kind to its place in etcd (upstream's prefixes, pkg/kubeapiserver/default_storage_factory_builder.go), to
-the default of its garbage collection and to the shape of its delete answer (pkg/registry/*/storage). It holds no state
-but ``changed_revision``, the revision of the newest known change of the resource.
+the default of its garbage collection and to the shape of its delete answer (pkg/registry/*/storage). It holds no state.
 """
 
 from collections.abc import Iterable
@@ -57,7 +56,7 @@ POLICY = frozenset({  # what admission reads: a change of one of these makes rem
 class Resource:
     """One served resource. ``name`` is ``plural`` or ``plural.group``; ``prefix`` is where its objects are in etcd."""
 
-    __slots__ = ("api_version", "changed_revision", "is_policy", "kind", "list_kind", "name", "namespaced", "prefix", "returns_deleted")
+    __slots__ = ("api_version", "is_policy", "kind", "list_kind", "name", "namespaced", "prefix", "returns_deleted")
 
     def __init__(self, kind: Kind, prefix: str) -> None:
         self.kind = kind
@@ -68,7 +67,6 @@ class Resource:
         self.prefix = prefix
         self.returns_deleted = self.name in RETURNS_DELETED
         self.is_policy = self.name in POLICY
-        self.changed_revision = 0
 
     def key(self, namespace: str, name: str) -> bytes:
         """The etcd key of an object."""

@@ -74,13 +74,14 @@ class Request:
 class WatchEvent:
     """One change as a watcher sees it. ``obj`` is the new state (the last one, with the delete's revision, for DELETED)."""
 
-    __slots__ = ("obj", "old", "revision", "type")
+    __slots__ = ("key", "obj", "old", "revision", "type")
 
     def __init__(self, type_: str, obj: Object, old: Object | None, revision: int) -> None:
         self.type = type_  # ADDED, MODIFIED, DELETED or BOOKMARK
         self.obj = obj
         self.old = old  # the state before, None when it was not in the selection
         self.revision = revision
+        self.key = ""  # a place for its readers: namespace/name, once one of them has made it
 
     def __repr__(self) -> str:
         return f"<{self.type} {self.obj['metadata'].get('name')} at {self.revision}>"

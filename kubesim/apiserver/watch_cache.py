@@ -12,7 +12,7 @@ Upstream: storage/cacher/{cacher,watch_cache,cache_watcher}.go.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from kubesim._core.revision_store import RevisionStore
@@ -127,7 +127,7 @@ class WatchCache:
         self._kept_max = history_events_max
         self._kept_after = self._kept_until = max(store.compact_revision, 0)
         self._store = store
-        self._registry = registry
+        self._by_type = registry.by_type
         self._selections: dict[Resource, dict[tuple[str, str, str], Selection]] = {}
         self._on_policy_change = on_policy_change
         self._wakeup = Wakeup(kernel, self.drain)
@@ -208,7 +208,7 @@ class WatchCache:
             previous = change.previous
             value = None if previous is None else previous.value
         try:
-            return self._registry.by_type.get((value["apiVersion"], value["kind"]))
+            return self._by_type.get((value["apiVersion"], value["kind"]))
         except (TypeError, KeyError):
             return None  # a record that the server keeps for itself
 
@@ -218,8 +218,19 @@ class WatchCache:
             self._listener.arm()
             return
         woken: dict[Selection, None] = {}
+        all_selections, resource_of = self._selections, self._resource_of
         for change in self._store.changes(self.revision):
-            self._feed(change, woken)
+            resource = resource_of(change)
+            if resource is None:
+                continue
+            value = change.value
+            if value is not None and not value["metadata"]["resourceVersion"]:
+                stamped(change)
+            if resource.is_policy:
+                self._on_policy_change(change.revision)
+            selections = all_selections.get(resource)
+            if selections:
+                self._feed(change, selections.values(), woken)
         self.revision = self._store.revision
         self._listener.arm()
         for selection in woken:
@@ -229,20 +240,9 @@ class WatchCache:
             for watch in waiting:
                 watch.wake()
 
-    def _feed(self, change: Any, woken: dict[Selection, None]) -> None:
-        resource = self._resource_of(change)
-        if resource is None:
-            return
-        resource.changed_revision = change.revision
-        if change.value is not None:
-            stamped(change)
-        if resource.is_policy:
-            self._on_policy_change(change.revision)
-        selections = self._selections.get(resource)
-        if not selections:
-            return
+    def _feed(self, change: Any, selections: Iterable[Selection], woken: dict[Selection, None]) -> None:
         tombstone: Object | None = None
-        for selection in selections.values():
+        for selection in selections:
             event = _event_of(change, selection.matches, tombstone)
             if event is not None:
                 if event.type == DELETED:

@@ -130,20 +130,21 @@ class Informer:
             type_ = event.type
             if type_ == "BOOKMARK":
                 continue
-            obj = event.obj
-            metadata = obj["metadata"]
-            namespace = metadata.get("namespace")
-            key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
+            key = event.key
+            if not key:  # the first informer to see an event works it out for all
+                metadata = event.obj["metadata"]
+                namespace = metadata.get("namespace")
+                key = event.key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
+            old = objects.get(key)
             if type_ == "DELETED":
-                old = objects.pop(key, None)
                 if old is None:
                     continue
+                del objects[key]
                 new = None
             else:
-                old = objects.get(key)
-                objects[key] = new = obj
-                if old is not None and old["metadata"].get("uid") != metadata.get("uid"):
-                    self._reborn(key, old, obj)
+                objects[key] = new = event.obj
+                if old is not None and old["metadata"].get("uid") != new["metadata"].get("uid"):
+                    self._reborn(key, old, new)
                     continue
             for change in self._changes:
                 change(key, old, new)

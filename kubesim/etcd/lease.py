@@ -78,14 +78,15 @@ class Leases:
         lease.deadline_ns = now_ns + lease.ttl_seconds * SECOND_NS
         return lease.ttl_seconds
 
-    def attach(self, lease_id: int, key: bytes) -> None:
-        """Remember that ``key`` has been put with the lease (before, or a sweep forgets it again). Raises LeaseNotFound."""
-        lease = self._leases.get(lease_id)
-        if lease is None:
-            raise LeaseNotFound
+    def get(self, lease_id: int) -> Lease | None:
+        """The lease, for reading and for ``attach``; None when there is none. O(1)."""
+        return self._leases.get(lease_id)
+
+    def attach(self, lease: Lease, key: bytes) -> None:
+        """Remember that ``key`` has been put with the lease (before, or a sweep forgets it again)."""
         lease.keys[key] = None
         if len(lease.keys) > lease.sweep_count:
-            lease.keys = dict.fromkeys(self.keys(lease_id))
+            lease.keys = dict.fromkeys(self.keys(lease.lease_id))
             lease.sweep_count = max(2 * len(lease.keys), KEYS_SWEPT_MIN)
 
     def keys(self, lease_id: int) -> list[bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 from kubesim._core.agenda import PRIORITY_STANDING, TIME_NS_MAX
 from kubesim._core.revision_store import RevisionStore
 from kubesim.etcd.lease import Leases
-from kubesim.etcd.requests import Request, execute
+from kubesim.etcd.requests import Request, execute, put_if
 from kubesim.etcd.state import State
 from kubesim.etcd.watch import WatchHub
 from kubesim.kernel.loop import Kernel
@@ -33,6 +33,7 @@ class LocalEtcd:
         self._state = State()
         self._lease_ids = kernel.rng(f"{name}/lease")
         self._watches = WatchHub(kernel, self._state.store)
+        self._put_if = self._state.store.put_if
         self._look_handle = 0
         self._look_ns: int | None = None
 
@@ -55,6 +56,12 @@ class LocalEtcd:
     def watches(self) -> WatchHub:
         """The watches: ``etcd.watches.watch(key, range_end, start_revision, on_ready)``."""
         return self._watches
+
+    def put_if(self, key: bytes, value: Any, mod_revision: int, lease: int = 0) -> int:
+        """Execute ``("put_if", key, value, mod_revision, lease)``, by far the most frequent write, without the way through the table."""
+        if not lease:
+            return self._put_if(key, value, mod_revision)
+        return put_if(self._state, key, value, mod_revision, lease)
 
     def execute(self, request: Request) -> Any:
         """Execute a request of ``requests.py`` now and return its answer. Raises what ``errors.py`` lists."""

@@ -68,17 +68,22 @@ def _put(state: State, now_ns: int, key: bytes, value: Any, lease: int = 0) -> i
 
 def _put_if(state: State, now_ns: int, key: bytes, value: Any, mod_revision: int, lease: int = 0) -> int:
     _require_key(key)
-    store, leases = state.store, state.leases
     if not lease:
-        return store.put_if(key, value, mod_revision)
-    if lease not in leases:
+        return state.store.put_if(key, value, mod_revision)
+    return put_if(state, key, value, mod_revision, lease)
+
+
+def put_if(state: State, key: bytes, value: Any, mod_revision: int, lease: int) -> int:
+    """Compare and put with a lease; the new revision, or 0. Raises LeaseNotFound."""
+    store, found = state.store, state.leases.get(lease)
+    if found is None:
         record = store.get(key)  # etcd looks at the lease only in the branch that it takes
         if mod_revision == (record.mod_revision if record else 0):
             raise LeaseNotFound
         return 0
     revision = store.put_if(key, value, mod_revision, lease)
     if revision:
-        leases.attach(lease, key)
+        state.leases.attach(found, key)
     return revision
 
 

@@ -44,10 +44,11 @@ class State:
         """Write a key with or without a lease and return the revision. Raises LeaseNotFound."""
         if not lease:
             return self.store.put(key, value)
-        if lease not in self.leases:
+        found = self.leases.get(lease)
+        if found is None:
             raise LeaseNotFound
         revision = self.store.put(key, value, lease)
-        self.leases.attach(lease, key)
+        self.leases.attach(found, key)
         return revision
 
     def dump(self) -> StateDump:

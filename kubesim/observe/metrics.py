@@ -4,7 +4,7 @@ One call per write, no object is kept. A Pod's times are virtual; percentiles ar
 """
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,17 @@ class Metrics:
     """Counts and latencies of one run; ``on_write`` is an audit function."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, str, str], int] = {}  # (user, verb, resource, subresource)
+        self._counts: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # (user, verb, resource, subresource)
         self._created_ns: dict[str, int] = {}  # uid of a Pod that is not Running yet
         self._scheduled_ns = array("q")
         self._running_ns = array("q")
 
     def on_write(self, time_ns: int, request: Request, obj: Object, revision: int) -> None:
         """Count one write."""
-        resource, subresource = request.resource, request.subresource
-        key = (request.user, request.verb, resource, subresource)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        resource = request.resource
+        self._counts[request.user, request.verb, resource, request.subresource] += 1
         if resource == POD_RESOURCE:
-            self._on_pod(time_ns, request.verb, subresource, obj)
+            self._on_pod(time_ns, request.verb, request.subresource, obj)
 
     def _on_pod(self, time_ns: int, verb: str, subresource: str, obj: Object) -> None:
         if subresource == "status":

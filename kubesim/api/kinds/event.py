@@ -24,6 +24,7 @@ _DEFAULTS: Object = {
 }
 
 _ALWAYS = frozenset(_DEFAULTS)
+_NOBODY: Object = {}
 
 
 def _default(event: Object) -> Object:
@@ -39,7 +40,7 @@ _namespace_check = lru_cache(1024)(names.check_dns_subdomain)
 
 def _validate(event: Object) -> Sequence[FieldError]:
     wrong = metadata_errors(event)
-    involved, own = (event.get("involvedObject") or {}).get("namespace") or "", event["metadata"].get("namespace", "")
+    involved, own = (event.get("involvedObject") or _NOBODY).get("namespace") or "", event["metadata"].get("namespace", "")
     if involved != own and (involved or own not in ("", "default", "kube-system")):
         wrong.append(field.invalid("involvedObject.namespace", involved, "does not match event.namespace"))
     if wrong:  # upstream checks the namespace twice; without an error so far it is a DNS label, which is a subdomain

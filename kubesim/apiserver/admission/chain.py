@@ -4,7 +4,7 @@ Ten thousand Pods of one ReplicaSet share one ``spec``: the plugins that look at
 get the same admitted ``spec`` again, the very same dict. An entry holds as long as no policy object has changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kubesim.apiserver.admission.contract import CREATE, Attributes, Object, Plugin, Policy
@@ -32,9 +32,26 @@ class AdmissionChain:
             count = 0
             while operation == CREATE and count < len(mutating) and mutating[count].of_template:
                 count += 1
-            chosen = (tuple(mutating[:count]), tuple(mutating[count:]), tuple(plugin for plugin in fit if plugin.validate is not None))
+            chosen = (tuple(mutating[:count]), tuple(mutating[count:]), tuple(_validating(fit, operation, resource)))
             self._chosen[key] = chosen
         return chosen
+
+    def known(self, resource: str, namespace: str, obj: Object) -> Object | None:
+        """A new object as ``mutate`` would return it, when that is remembered for its template; None: ask ``mutate``. O(1)."""
+        chosen = self._chosen.get((CREATE, resource))
+        if chosen is None or chosen[1]:
+            return None
+        if not chosen[0]:
+            return obj
+        spec = obj.get("spec")
+        entry = self._templates.get((resource, namespace, id(spec)))
+        if entry is None or entry[0] != self.policy_revision:
+            return None
+        return obj if entry[2] is spec else {**obj, "spec": entry[2]}
+
+    def validates(self, operation: str, resource: str) -> bool:
+        """Whether any plugin validates this operation."""
+        return bool(self._choose(operation, resource)[2])
 
     def mutate(self, attributes: Attributes) -> Object:
         """The object after all mutating plugins; raises the ApiError of the first that refuses."""
@@ -69,3 +86,10 @@ class AdmissionChain:
             del templates[next(iter(templates))]
         templates[key] = (self.policy_revision, spec, admitted.get("spec"))  # keeps the spec alive, so its id is not used again
         return admitted
+
+
+def _validating(plugins: Iterable[Plugin], operation: str, resource: str) -> Iterable[Plugin]:
+    """The plugins that validate an operation on a resource."""
+    for plugin in plugins:
+        if plugin.validate is not None and (not plugin.validates or (operation, resource) in plugin.validates):
+            yield plugin

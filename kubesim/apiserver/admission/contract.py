@@ -66,6 +66,7 @@ class Plugin:
     mutate: Mutate | None = None
     validate: Validate | None = None
     of_template: bool = False
+    validates: tuple[tuple[str, str], ...] = ()  # (operation, resource) that ``validate`` looks at, when not all of the above
 
 
 def refuse(attributes: Attributes, why: str) -> ApiError:

@@ -32,4 +32,6 @@ def validate(attributes: Attributes, policy: Policy) -> None:
         raise refuse(attributes, "this namespace may not be deleted")
 
 
-PLUGIN = Plugin("NamespaceLifecycle", (CREATE, DELETE), mutate=mutate, validate=validate, of_template=True)
+PLUGIN = Plugin(
+    "NamespaceLifecycle", (CREATE, DELETE), mutate=mutate, validate=validate, of_template=True, validates=((DELETE, "namespaces"),)
+)

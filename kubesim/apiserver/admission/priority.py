@@ -63,4 +63,7 @@ def validate(attributes: Attributes, policy: Policy) -> None:
             raise refuse(attributes, f"PriorityClass {name} is already marked as default. Only one default can exist")
 
 
-PLUGIN = Plugin("Priority", (CREATE, UPDATE), ("pods", CLASSES), mutate=mutate, validate=validate, of_template=True)
+PLUGIN = Plugin(
+    "Priority", (CREATE, UPDATE), ("pods", CLASSES), mutate=mutate, validate=validate, of_template=True,
+    validates=((CREATE, CLASSES), (UPDATE, CLASSES)),
+)  # fmt: skip

@@ -12,6 +12,7 @@ from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import CREATE, Attributes
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
+from kubesim.kernel.time import format_time
 
 if TYPE_CHECKING:
     from kubesim.apiserver.server import ApiServer
@@ -27,21 +28,26 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
     metadata = given.get("metadata") or {}
     _check(resource, request, given, metadata)
     name, generated = metadata.get("name") or "", metadata.get("generateName") or ""
-    attributes = Attributes(CREATE, resource, request, name or generated, given, None)
-    attributes.obj = resource.kind.default(_typed(resource, given))
+    admission, wish = server.admission, resource.kind.default(_typed(resource, given))
     if server.fields.is_on or "managedFields" in metadata:
-        attributes.obj = server.fields.created(resource, request, attributes.obj)
-    admitted = server.admission.mutate(attributes)
+        wish = server.fields.created(resource, request, wish)
+    # Most creates are admitted as the one before them was, and nobody validates them: those need no record for the plugins.
+    admitted = admission.known(resource.name, request.namespace, wish)
+    attributes = None
+    if admitted is None:
+        attributes = Attributes(CREATE, resource, request, name or generated, wish, None)
+        admitted = admission.mutate(attributes)
     is_generated = bool(generated) and not name
     extension, options = server.extensions.get(resource.name), request.options
     for _ in range(GENERATED_NAME_TRIES_MAX if is_generated else 1):
         if is_generated:
             name = generated[: meta.GENERATED_BASE_SIZE_MAX] + server.name_stream.suffix()
-        obj = _completed(server, resource, attributes, admitted, name)
+        obj = _completed(server, resource, request, attributes, admitted, name)
         key = resource.key(request.namespace, name)
         if extension is None and not options:
             # The common case stands here and not in a generator of its own: half of all writes of a cluster are creates.
-            obj = server.sealed(obj)
+            if server.debug:
+                obj = server.sealed(obj)
             lease = 0 if resource.name != EVENTS else server.event_leases.current() or (yield from server.event_leases.grant())
             revision = yield ("put_if", key, obj, 0, lease)
             if revision:
@@ -55,7 +61,8 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
 
 
 def _check(resource: Resource, request: Request, given: Object, metadata: Object) -> None:
-    meta.check_type(resource, given)
+    if given.get("kind") != resource.kind.kind or given.get("apiVersion") != resource.api_version:
+        meta.check_type(resource, given)
     if metadata.get("resourceVersion"):
         raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
     namespace = metadata.get("namespace")
@@ -75,16 +82,21 @@ def _typed(resource: Resource, given: Object) -> Object:
     return {"kind": resource.kind.kind, "apiVersion": resource.api_version, "metadata": given.get("metadata") or {}, **rest}
 
 
-def _completed(server: "ApiServer", resource: Resource, attributes: Attributes, admitted: Object, name: str) -> Object:
+def _completed(
+    server: "ApiServer", resource: Resource, request: Request, attributes: Attributes | None, admitted: Object, name: str
+) -> Object:
     """The object as it is to be stored under ``name``: with its system fields, validated, admitted."""
-    kind = resource.kind
-    metadata = meta.for_create(resource, admitted["metadata"], name, attributes.namespace, server.uid_stream.uuid(), server.now_text())
+    kind, namespace = resource.kind, request.namespace
+    metadata = meta.for_create(resource, admitted["metadata"], name, namespace, server.uid_stream.uuid(), format_time(server.kernel.now_ns))
     obj = kind.prepare_create({**admitted, "metadata": metadata})
     errors = kind.validate(obj)
     if errors:
         raise invalid(kind.kind, name, errors, kind.group)
-    attributes.name, attributes.obj = name, obj
-    server.admission.validate(attributes)
+    if attributes is not None or server.admission.validates(CREATE, resource.name):
+        if attributes is None:
+            attributes = Attributes(CREATE, resource, request, name, obj, None)
+        attributes.name, attributes.obj = name, obj
+        server.admission.validate(attributes)
     return obj
 
 
