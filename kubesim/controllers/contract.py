@@ -93,6 +93,7 @@ class Controller(Protocol):
     watches: Mapping[str, Mapper]
     indexes: Mapping[str, Mapping[str, IndexFunction]]  # resource -> name -> function, for view.indexed
     derives: Sequence[Callable[[Any], Any]]  # derived views that must see an event before the mappers do
+    only_deleted: frozenset[str]  # watched resources of which the mapper wants to know deletions only
     rationed: frozenset[str]  # resources whose updates by this controller are rationed (``runner``): reports, not actions
 
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
@@ -104,6 +105,7 @@ class ControllerBase:
 
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {}
     derives: Sequence[Callable[[Any], Any]] = ()
+    only_deleted: frozenset[str] = frozenset()
     rationed: frozenset[str] = frozenset()
 
 

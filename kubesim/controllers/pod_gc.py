@@ -34,13 +34,16 @@ def pod_to_key(view: View, old: Object | None, new: Object | None) -> Iterable[s
     """A Pod on a node that is not there, a dying Pod that never ran, or one ended Pod too many."""
     if new is None:
         return ()
-    keys = []
+    is_full = len(view.derived(PodsByNode).ended) > ENDED_MAX
     node = new["spec"].get("nodeName")
+    if node and not is_full and old is not None and old["spec"] is new["spec"]:  # by far the most: a new status
+        return ()
+    keys = []
     if node and (old is None or not old["spec"].get("nodeName")) and view.get("nodes", node) is None:
         keys.append(f"node {node}")
     if not node and new["metadata"].get("deletionTimestamp"):
         keys.append(f"pod {new['metadata']['namespace']}/{new['metadata']['name']}")
-    if len(view.derived(PodsByNode).ended) > ENDED_MAX:
+    if is_full:
         keys.append(ENDED_KEY)
     return keys
 

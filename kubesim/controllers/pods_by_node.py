@@ -28,8 +28,16 @@ class PodsByNode:
 
     def on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         """Take a change of a Pod in."""
-        before = old["spec"].get("nodeName") if old is not None else None
-        after = new["spec"].get("nodeName") if new is not None else None
+        if old is None or new is None or old["spec"] is not new["spec"]:
+            before = old["spec"].get("nodeName") if old is not None else None
+            after = new["spec"].get("nodeName") if new is not None else None
+            self._move(key, before, after)
+        if new is None:
+            self.ended.pop(key, None)
+        elif (new.get("status") or NOTHING).get("phase") in ENDED:
+            self.ended[key] = None
+
+    def _move(self, key: str, before: str | None, after: str | None) -> None:
         if before != after:
             if before:
                 pods = self._on[before]
@@ -38,7 +46,3 @@ class PodsByNode:
                     del self._on[before]
             if after:
                 self._on.setdefault(after, {})[key] = None
-        if new is None:
-            self.ended.pop(key, None)
-        elif (new.get("status") or {}).get("phase") in ENDED:
-            self.ended[key] = None

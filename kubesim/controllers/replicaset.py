@@ -34,6 +34,8 @@ def by_controller(obj: Object) -> tuple[str, ...]:
 def pod_to_replica_sets(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """The ReplicaSets whose counts a Pod event changed, and those that may want a new orphan."""
     owned = view.derived(OwnedPods)
+    if not owned.changed and owned.orphan is None:
+        return ()
     keys = [f"{group.namespace}/{group.owner['name']}" for group in owned.changed if group.owner["kind"] == "ReplicaSet"]
     orphan = owned.orphan
     if orphan is not None:

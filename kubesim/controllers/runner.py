@@ -65,8 +65,11 @@ class ControllerManager:
 
     def start(self) -> None:
         """List and watch; work begins when every cache has had its list."""
+        fans: dict[str, _Fan] = {}
         for worker in self.workers:
-            worker.wire()
+            worker.wire(fans)
+        for resource, fan in fans.items():
+            self.caches.informer(resource).add_handler(fan.on_change)
         self.informers.start()
         self.informers.when_synced(self._go)
 
@@ -80,6 +83,31 @@ class ControllerManager:
             if worker.controller.name == name:
                 return worker
         raise KeyError(f"no controller named {name!r}")
+
+
+class _Fan:
+    """What the controllers make of the changes of one resource: one handler for all of them, in their order."""
+
+    __slots__ = ("blocked", "deleted", "keepers", "mappers")
+
+    def __init__(self) -> None:
+        self.mappers: list[tuple[Mapper, Caches, Callable[[str], object]]] = []  # mapper, view, queue's add
+        self.deleted: list[tuple[Mapper, Caches, Callable[[str], object]]] = []  # those that are asked when an object is gone
+        self.keepers: list[Expectations] = []  # of the controllers whose own resource this is
+        self.blocked: dict[tuple[str, str], Callable[[str], object]] = {}  # (controller, key) that waits for this cache, and its queue
+
+    def on_change(self, old: Object | None, new: Object | None) -> None:
+        """Map the change to keys, and let go of the keys that waited for this cache."""
+        for mapper, view, add in self.mappers if new is not None else self.deleted:
+            for key in mapper(view, old, new):
+                add(key)
+        if new is None and old is not None:
+            for expectations in self.keepers:
+                expectations.forget(meta.key_of(old))
+        if self.blocked:
+            blocked, self.blocked = self.blocked, {}
+            for (_, key), add in blocked.items():
+                add(key)
 
 
 class _Worker:
@@ -98,19 +126,27 @@ class _Worker:
         self.view = manager.caches.for_controller(lambda key: self.expectations.waits_for(key, self.kernel.now_ns) is None)
         self.ration = manager.new_ration()
         self.reconcile_count = 0
-        self._blocked: dict[str, dict[str, None]] = {}  # resource -> keys that wait for its cache
+        self._fans: dict[str, _Fan] = {}  # of all controllers, by resource
         self._going = False
 
-    def wire(self) -> None:
-        """Ask for the caches, indexes and derived views, and listen."""
+    def wire(self, fans: dict[str, _Fan]) -> None:
+        """Ask for the caches, indexes and derived views, and have a place in the fans of what is watched."""
         caches = self.manager.caches
         for resource, indexes in self.controller.indexes.items():
             for name, function in indexes.items():
                 caches.informer(resource).add_index(name, function)
         for build in self.controller.derives:
             caches.derived(build)
+        self._fans = fans
         for resource, mapper in self.controller.watches.items():
-            caches.informer(resource).add_handler(self._listener(resource, mapper))
+            caches.informer(resource)
+            fan = fans.setdefault(resource, _Fan())
+            entry = (mapper, self.view, self.queue.add)
+            fan.deleted.append(entry)
+            if resource not in self.controller.only_deleted:
+                fan.mappers.append(entry)
+            if resource == self.controller.resource:
+                fan.keepers.append(self.expectations)
 
     def go(self) -> None:
         """The caches are filled: work."""
@@ -128,22 +164,6 @@ class _Worker:
         if len(queue):
             self.wakeup.set()
 
-    def _listener(self, resource: str, mapper: Mapper) -> Any:
-        """The handler of one resource: map the change to keys, and let go of the keys that waited for this cache."""
-        view, queue, blocked, add = self.view, self.queue, self._blocked, self.queue.add
-        expectations = self.expectations if resource == self.controller.resource else None
-
-        def on_change(old: Object | None, new: Object | None) -> None:
-            for key in mapper(view, old, new):
-                add(key)
-            if new is None and expectations is not None and old is not None:
-                expectations.forget(meta.key_of(old))
-            if blocked and resource in blocked:
-                for key in blocked.pop(resource):
-                    queue.add(key)
-
-        return on_change
-
     def _informer_of(self, resource: str) -> Informer | None:
         return self.manager.informers.informer(resource) if resource in self.controller.watches else None
 
@@ -151,7 +171,7 @@ class _Worker:
         now_ns = self.kernel.now_ns
         resource = self.expectations.waits_for(key, now_ns)
         if resource is not None:
-            self._blocked.setdefault(resource, {})[key] = None
+            self._fans[resource].blocked[self.user, key] = self.queue.add
             self.queue.done(key)
             return
         self.reconcile_count += 1

@@ -107,6 +107,7 @@ class DeploymentController(ControllerBase):
         REPLICA_SETS: {"controller": by_controller, "orphan": orphans_by_namespace}
     }
     derives: Sequence[Callable[[Any], Any]] = (OwnedPods,)
+    only_deleted = frozenset(("pods",))
     rationed = frozenset((DEPLOYMENTS,))
 
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
