@@ -14,7 +14,6 @@ Upstream: cmd/kube-controller-manager, the processNextWorkItem of every controll
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 from kubesim.api import meta
 from kubesim.api.errors import ApiError
