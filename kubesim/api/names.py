@@ -60,6 +60,14 @@ SUBDOMAIN_WRONG = _regex(
     _DNS_SUBDOMAIN,
     "example.com",
 )
+_WILDCARD = rf"\*\.{_DNS_SUBDOMAIN}"
+_is_wildcard = re.compile(_WILDCARD + r"\Z").match
+WILDCARD_WRONG = _regex(
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case "
+    "alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    _WILDCARD,
+    "*.example.com",
+)
 LABEL_1035_WRONG = _regex(
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an "
     "alphanumeric character",
@@ -112,6 +120,11 @@ def check_dns_subdomain(text: str) -> list[str]:
         return []
     wrong = _size(text, SUBDOMAIN_SIZE_MAX)
     return wrong if _is_dns_subdomain(text) else [*wrong, SUBDOMAIN_WRONG]
+
+
+def check_wildcard_subdomain(text: str) -> list[str]:
+    """A name such as *.example.com."""
+    return _size(text, SUBDOMAIN_SIZE_MAX) + ([] if _is_wildcard(text) else [WILDCARD_WRONG])
 
 
 def check_dns_1035_label(text: str) -> list[str]:

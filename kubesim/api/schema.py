@@ -328,12 +328,32 @@ def decode_error(kind: str, version: str, problems: list[Problem]) -> ApiError |
 
 
 def clean(obj: Object, name: str) -> Object:
-    """What is left of a manifest once a server has decoded it: no unknown fields, no nulls, canonical quantities.
+    """What is left of a manifest once a server has decoded it: no unknown fields, nulls or empty lists, canonical quantities.
 
     The object itself when there is nothing to change; its types must be right (see ``check``).
     """
     cleaned: Object = _clean(obj, Field("@", ref=name))
     return cleaned
+
+
+# Optional strings that are pointers in Go, so that "" is a value of its own; elsewhere an empty one is as if it were not there.
+_TEXT_POINTERS = frozenset((
+    "apiGroup", "appProtocol", "claimName", "deviceClassName", "fsGroupPolicy", "holderIdentity", "hostname", "hostnameOverride",
+    "ingressClassName", "internalTrafficPolicy", "ipFamilyPolicy", "loadBalancerClass", "localhostProfile",
+    "managedBy", "mountPropagation", "namespace", "name", "nodeName", "pathType", "persistentVolumeName", "podReplacementPolicy",
+    "preemptionPolicy", "preferredHolder", "protocol", "recursiveReadOnly", "runtimeClassName", "scope", "service", "storageClassName",
+    "storagePolicyName", "strategy", "timeZone", "trafficDistribution", "type", "url", "path", "volumeAttributesClassName",
+    "volumeMode", "zone", "string", "version",
+))  # fmt: skip
+
+
+def _is_nothing(value: Any, at: Field, name: str, required: tuple[str, ...]) -> bool:
+    """Whether a field says nothing once Go has decoded and stored it: null, an empty list, map or text (pointers aside)."""
+    if value is None:
+        return True
+    if value == "" and at.code in "sy":
+        return name not in required and name not in _TEXT_POINTERS
+    return at.code in "am" and not value and isinstance(value, (list, dict))
 
 
 def _clean(value: Any, at: Field) -> Any:
@@ -354,8 +374,13 @@ def _clean(value: Any, at: Field) -> Any:
     known = definition(at.ref)
     if known is None or not known.fields:
         return value
-    fields = known.fields
-    return _same_or({key: _clean(item, fields[key]) for key, item in value.items() if item is not None and key in fields}, value)
+    fields, required = known.fields, known.required
+    kept = {
+        key: _clean(item, fields[key])
+        for key, item in value.items()
+        if key in fields and (item or not _is_nothing(item, fields[key], key, required))
+    }
+    return _same_or(kept, value)
 
 
 def _same_or(new: Object, old: Object) -> Object:

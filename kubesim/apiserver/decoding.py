@@ -13,6 +13,7 @@ from kubesim.api import schema
 from kubesim.api.documents import TextError, read_documents
 from kubesim.api.errors import ApiError, bad_request
 from kubesim.api.json_text import JsonError, Pairs, loads, pairs
+from kubesim.api.kinds import KINDS
 from kubesim.api.kinds.contract import Kind
 from kubesim.api.patch.go_text import json_kind
 from kubesim.api.schema import Field, definition
@@ -81,9 +82,20 @@ def decode_object(kind: Kind, raw: bytes, media: str = JSON, validation: str = "
         if obj.get(name) is not None and not isinstance(obj[name], str):
             what = f"json: cannot unmarshal {json_kind(obj[name])} into Go struct field .{name} of type string"
             raise _unrecognized(kind, _NO_VERSION + what, raw)
-    if (obj.get("kind") or kind.kind) != kind.kind or (obj.get("apiVersion") or kind.api_version) != kind.api_version:
+    version, name = obj.get("apiVersion") or kind.api_version, obj.get("kind") or kind.kind
+    if (version, name) != (kind.api_version, kind.kind):
+        _check_as_itself(obj, version, name, kind)
         return obj
     return decoded(kind, obj, body, validation, warn)
+
+
+def _check_as_itself(obj: Object, version: str, name: str, kind: Kind) -> None:
+    """A body of another type is decoded as what it is before it is refused, so that its own mistakes come first."""
+    other = KINDS.find_gvk(version, name)
+    problems = [problem for problem in schema.check(obj, other.schema) if problem.kind == "type"] if other else []
+    if problems:
+        head = f'{name} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.kind}: '
+        raise bad_request(head + problems[0].message)
 
 
 def decoded(kind: Kind, obj: Object, body: Body | None = None, validation: str = "", warn: Warn | None = None) -> Object:
@@ -220,4 +232,8 @@ def decode_delete_options(raw: bytes, media: str = JSON) -> Object:
         return {}
     if not isinstance(options, dict):
         raise bad_request(f"{_NO_VERSION}json: cannot unmarshal {json_kind(options)} into Go value of type {_TYPE_META}")
+    if (options.get("kind") or "DeleteOptions") != "DeleteOptions":
+        scheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"
+        version = options.get("apiVersion", "")
+        raise bad_request(f'no kind "{options["kind"]}" is registered for version "{version}" in scheme "{scheme}"')
     return options

@@ -109,7 +109,7 @@ def without_duplicates(references: list[Object]) -> list[Object]:
 # Which metadata counts as spec, where a strategy deviates from "anything outside metadata and status"; None: nothing ever counts.
 COUNTED_METADATA: dict[str, tuple[str, ...] | None] = {
     "deployments.apps": ("annotations",),
-    "endpointslices.discovery.k8s.io": ("labels", "annotations", "ownerReferences", "finalizers"),
+    "endpointslices.discovery.k8s.io": ("labels",),
     "priorityclasses.scheduling.k8s.io": None,
 }
 

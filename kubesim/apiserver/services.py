@@ -56,8 +56,8 @@ class ServiceExtension:
         for address in _addresses_of(held):
             if address not in stays:
                 yield from self._addresses.release(address)
-        ports = _node_ports_of(kept) if kept else []
-        yield from self._ports.release(port for port in _node_ports_of(held) if port not in ports)
+        ports = _held_ports_of(kept) if kept else []
+        yield from self._ports.release(port for port in _held_ports_of(held) if port not in ports)
 
     def _allocate(self, server: "ApiServer", service: Object, old: Object | None, dry_run: bool) -> Generator[Any, Any, Object]:
         spec = service["spec"]
@@ -70,6 +70,8 @@ class ServiceExtension:
                 spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is False
             ):
                 spec["ports"] = yield from self._with_node_ports(complete, old, dry_run)
+            if _needs_check_port(spec):
+                spec["healthCheckNodePort"] = yield from self._check_port(complete, old, dry_run)
         except Taken as reason:
             if not dry_run:
                 yield from self._give_back_address(complete, old)
@@ -113,6 +115,28 @@ class ServiceExtension:
         metadata = service["metadata"]
         drawn = iter((yield from self._ports.take(wanted, missing, f"{metadata['namespace']}/{metadata['name']}", dry_run)))
         return [entry if entry.get("nodePort") else {**entry, "nodePort": next(drawn)} for entry in ports]
+
+
+    def _check_port(self, service: Object, old: Object | None, dry_run: bool) -> Generator[Any, Any, int]:
+        """The port at which a load balancer asks a node about its endpoints: as wished, as before, or a new one."""
+        wanted: int = service["spec"].get("healthCheckNodePort") or 0
+        before: int = old["spec"].get("healthCheckNodePort", 0) if old and _needs_check_port(old["spec"]) else 0
+        if before and wanted in (0, before):
+            return before
+        metadata = service["metadata"]
+        name = f"{metadata['namespace']}/{metadata['name']}"
+        drawn = yield from self._ports.take([wanted] if wanted else [], int(not wanted), name, dry_run)
+        return wanted or drawn[0]
+
+
+def _needs_check_port(spec: Object) -> bool:
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
+def _held_ports_of(service: Object) -> list[int]:
+    """All ports of the nodes' range that a Service holds."""
+    check_port = service["spec"].get("healthCheckNodePort")
+    return _node_ports_of(service) + ([check_port] if check_port and _needs_check_port(service["spec"]) else [])
 
 
 def without_stale_fields(service: Object, old: Object) -> Object:

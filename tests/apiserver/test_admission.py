@@ -21,7 +21,7 @@ def spec_of(api, **spec) -> dict:
 def test_the_folder_is_the_list_of_plugins() -> None:
     assert set(DEFAULT_PROFILE) | {"ServiceAccountToken"} == set(find_plugins())
     assert [plugin.name for plugin in choose_plugins(("Priority", "NamespaceLifecycle"))] == ["Priority", "NamespaceLifecycle"]
-    with pytest.raises(ValueError, match="profile: 'Nope': expected one of DefaultIngressClass, "):
+    with pytest.raises(ValueError, match="profile: 'Nope': expected one of CertificateRequester, "):
         choose_plugins(("Nope",))
 
 

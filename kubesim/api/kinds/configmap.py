@@ -26,7 +26,7 @@ def _validate(config: Object) -> Sequence[FieldError]:
         wrong += [field.invalid(f"binaryData[{key}]", key, message) for message in names.check_config_key(key)]
         size += len(value) * 3 // 4
     if size > SIZE_MAX:
-        wrong.append(field.too_long("", SIZE_MAX))
+        wrong.append(field.too_long("[]", SIZE_MAX))
     return wrong
 
 

@@ -64,6 +64,7 @@ class Kind:
     selectable_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)  # beside metadata.name and .namespace
     has_generation: bool = True  # metadata.generation is 1 at birth and grows when the spec changes
     allow_unconditional_update: bool = True
+    generates_names: bool = True  # False: a generateName is taken as it is, as upstream does where names mean something
     allow_create_on_update: bool = False
     default_grace_period_seconds: Callable[[Object], int] | None = None  # Pods only: graceful deletion
     resource: str = ""  # "plural" or "plural.group": the key of the registry, filled in below

@@ -101,4 +101,5 @@ KIND = Kind(
     validate_update=metadata_update_errors,
     columns=NAME_AND_AGE,
     has_generation=False,
+    allow_create_on_update=True,
 )

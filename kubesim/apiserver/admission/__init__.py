@@ -20,6 +20,7 @@ DEFAULT_PROFILE = (
     "RuntimeClass",
     "DefaultStorageClass",
     "DefaultIngressClass",
+    "CertificateRequester",
 )
 
 

@@ -37,6 +37,18 @@ def patch_status(server: "ApiServer", resource: Resource, request: Request) -> G
     return (yield from transform(server, resource, request, change, status_update, is_patch=True))
 
 
+def _phase_time(server: "ApiServer", volume: Object, old: Object) -> Object:
+    """A PersistentVolume says since when it is in its phase."""
+    status, before = volume.get("status") or {}, old.get("status") or {}
+    since = status.get("lastPhaseTransitionTime")
+    if since is not None and (status.get("phase") == before.get("phase") or since != before.get("lastPhaseTransitionTime")):
+        return volume
+    return {**volume, "status": {**status, "lastPhaseTransitionTime": server.now_text()}}
+
+
+STAMPS = {"persistentvolumes": _phase_time}  # what a status says of the time at which it is written
+
+
 def status_update(server: "ApiServer", resource: Resource, request: Request, new: Object, old: Object) -> Object:
     """The stored object with the status (and the metadata) of the new one."""
     kind = resource.kind
@@ -46,6 +58,7 @@ def status_update(server: "ApiServer", resource: Resource, request: Request, new
     if is_tracked:
         complete = server.fields.changed(resource, request, complete, old)
     obj = kind.prepare_status(complete, old)
+    obj = STAMPS[resource.name](server, obj, old) if resource.name in STAMPS else obj
     errors = kind.validate_status(obj, old)
     if errors:
         refuse(resource, obj, errors)

@@ -41,7 +41,7 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
     extension, options = server.extensions.get(resource.name), request.options
     for _ in range(GENERATED_NAME_TRIES_MAX if is_generated else 1):
         if is_generated:
-            name = generated[: meta.GENERATED_BASE_SIZE_MAX] + server.name_stream.suffix()
+            name = generated_name(server, resource, generated)
         obj = _completed(server, resource, request, attributes, admitted, name)
         key = resource.key(request.namespace, name)
         if extension is None and not options:
@@ -58,6 +58,11 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
             if stored is not None:
                 return stored
     raise (yield from _taken(resource, key, name))
+
+
+def generated_name(server: "ApiServer", resource: Resource, base: str) -> str:
+    """A name made from a generateName."""
+    return base[: meta.GENERATED_BASE_SIZE_MAX] + server.name_stream.suffix() if resource.kind.generates_names else base
 
 
 def _check(resource: Resource, request: Request, given: Object, metadata: Object) -> None:

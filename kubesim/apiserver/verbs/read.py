@@ -13,6 +13,7 @@ import orjson
 
 from kubesim.api import field
 from kubesim.api.errors import ApiError, FieldError, bad_request, gone, invalid, not_found
+from kubesim.api.json_text import loads
 from kubesim.apiserver.metadata import stamped
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
@@ -54,7 +55,7 @@ def list_(server: "ApiServer", resource: Resource, request: Request) -> Generato
     revision, after = _position(resource, request, server.store.revision)
     start, end = resource.range(request.namespace)
     # "Any version will do" is answered from upstream's watch cache, which does not page.
-    limit = 0 if options.get("resourceVersion") == "0" else int(options.get("limit") or 0)
+    limit = 0 if options.get("resourceVersion") == "0" else max(0, int(options.get("limit") or 0))
     if not revision:
         yield from _bring_up_to_date(server, resource, request)
     items: list[Object] = []
@@ -158,7 +159,7 @@ def decode_token(token: str) -> tuple[int, str]:
     """Revision and start key of a continue token; 400 when it is not one of ours."""
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        content = orjson.loads(text)
+        content = loads(text)
     except ValueError as error:
         raise _bad_token(str(error)) from None
     if not isinstance(content, dict) or content.get("v") != TOKEN_VERSION:

@@ -8,7 +8,7 @@ from kubesim.api.errors import FieldError
 from kubesim.api.kinds.parts.checks import choice_errors, not_negative
 from kubesim.api.kinds.parts.label_selector import label_selector_errors
 from kubesim.api.kinds.parts.pod_spec import default_template
-from kubesim.api.kinds.parts.shape import change, fill
+from kubesim.api.kinds.parts.shape import change, change_each, fill
 from kubesim.api.kinds.parts.workload import pod_template_errors
 
 Object = dict[str, Any]
@@ -36,7 +36,13 @@ def default_job_spec(spec: Object) -> Object:
             "podReplacementPolicy": replacement,
         },
     )
+    if filled.get("podFailurePolicy") is not None:
+        filled = change(filled, "podFailurePolicy", lambda policy: change_each(policy, "rules", _default_rule))
     return change(filled, "template", default_template)
+
+
+def _default_rule(rule: Object) -> Object:
+    return change_each(rule, "onPodConditions", lambda pattern: pattern if pattern.get("status") else {**pattern, "status": "True"})
 
 
 def job_spec_errors(spec: Object, path: str) -> list[FieldError]:

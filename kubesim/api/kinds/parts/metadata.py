@@ -86,8 +86,8 @@ def owner_reference_errors(references: Sequence[Object]) -> list[FieldError]:
     """Errors of owner references: each complete, at most one controller."""
     wrong: list[FieldError] = []
     controller = ""
-    for index, reference in enumerate(references):
-        wrong += _one_owner_errors(reference, f"metadata.ownerReferences[{index}]")
+    for reference in references:
+        wrong += _one_owner_errors(reference, "metadata.ownerReferences")  # upstream names no index
         if reference.get("controller"):
             if controller:
                 detail = (

@@ -8,6 +8,7 @@ from typing import Any
 
 Object = dict[str, Any]
 Transform = Callable[[Any], Any]
+_NOT_THROUGH_STATUS = ("labels", "annotations", "finalizers", "ownerReferences")
 
 
 def fill(values: Object, defaults: Mapping[str, Any]) -> Object:
@@ -94,6 +95,13 @@ def keep_all_but_status(new: Object, old: Object) -> Object:
     else:
         kept.pop("status", None)
     return kept
+
+
+def keep_all_but_bare_status(new: Object, old: Object) -> Object:
+    """``old`` with the status of ``new``, labels and annotations too from ``old``: ResetObjectMetaForStatus of newer kinds."""
+    metadata = {key: value for key, value in new["metadata"].items() if key not in _NOT_THROUGH_STATUS}
+    metadata |= {key: old["metadata"][key] for key in _NOT_THROUGH_STATUS if key in old["metadata"]}
+    return keep_all_but_status({**new, "metadata": metadata}, old)
 
 
 def empty_status(obj: Object) -> Object:
