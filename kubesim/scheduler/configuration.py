@@ -6,6 +6,7 @@ Upstream: pkg/scheduler/apis/config/{v1/default_plugins.go,v1/defaults.go,valida
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kubesim.scheduler.contract import Plugin
 from kubesim.scheduler.plugins import registry
 from kubesim.scheduler.pod_facts import DEFAULT_SCHEDULER_NAME
 from kubesim.scheduler.profile import DEFAULT_PLUGINS, SEEDED, PluginConfig, Profile, SchedulerConfig
@@ -26,7 +27,7 @@ POINTS = (
     "bind",
     "postBind",
 )
-WITHOUT_FILE = frozenset({"PrioritySort", "DefaultBinder", "NodeDeclaredFeatures"})  # what the queue and the shell do themselves
+WITHOUT_FILE = frozenset({"NodeDeclaredFeatures"})  # it concerns Pods that are resized in place only
 WEIGHT_MAX = 2**63 - 1
 TOP_FIELDS = frozenset(
     (
@@ -47,24 +48,28 @@ TOP_FIELDS = frozenset(
 )
 PROFILE_FIELDS = frozenset(("schedulerName", "percentageOfNodesToScore", "plugins", "pluginConfig"))
 Object = Mapping[str, Any]
+Known = Mapping[str, type[Plugin]]
 
 
 class ConfigurationError(ValueError):
     """What is wrong with a configuration, one sentence per line."""
 
 
-def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Iterable[str] = ()) -> SchedulerConfig:
-    """Make a SchedulerConfig of a configuration object; ``plugins`` names the user's own.
+def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Mapping[str, type[Plugin]] | None = None) -> SchedulerConfig:
+    """Make a SchedulerConfig of a configuration object; ``plugins`` are the user's own.
 
     Raises:
         ConfigurationError: with upstream's messages, where it has them.
     """
-    known = {*registry(), *WITHOUT_FILE, *plugins}
+    known: Known = {**registry(), **(plugins or {}), **dict.fromkeys(WITHOUT_FILE, Plugin)}
     errors = _errors(document, known)
     if errors:
         raise ConfigurationError("\n".join(errors))
     given: Sequence[Object] = document.get("profiles") or ({},)
-    profiles = tuple(_profile(profile) for profile in given)
+    profiles = tuple(_profile(profile, known) for profile in given)
+    errors = _point_errors(profiles)
+    if errors:
+        raise ConfigurationError("\n".join(errors))
     second = 1_000_000_000
     try:
         return SchedulerConfig(
@@ -77,11 +82,13 @@ def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Iterable
         raise ConfigurationError(str(error)) from error
 
 
-def _profile(profile: Object) -> Profile:
+def _profile(profile: Object, known: Known) -> Profile:
     sets = profile.get("plugins") or {}
     arguments = {entry["name"]: entry.get("args") or {} for entry in profile.get("pluginConfig") or ()}
     multi_point = merged(sets.get("multiPoint") or {})
-    points = {point: expanded(multi_point, sets.get(point) or {}) for point in POINTS}
+    points = {
+        point: tuple(name for name in expanded(multi_point, sets.get(point) or {}) if point in known[name].extends) for point in POINTS
+    }
     weights = _weights([*((sets.get("score") or {}).get("enabled") or ()), *multi_point])
     names = dict.fromkeys(entry["name"] for entry in multi_point)
     names.update(dict.fromkeys(name for enabled in points.values() for name in enabled))
@@ -127,7 +134,7 @@ def _weights(entries: Iterable[Object]) -> dict[str, int]:
 # ---- validation ------------------------------------------------------------------------------------------------------------------
 
 
-def _errors(document: Any, known: set[str]) -> list[str]:
+def _errors(document: Any, known: Known) -> list[str]:
     if not isinstance(document, Mapping):
         return [f"configuration: expected an object, got {type(document).__name__}"]
     if document.get("apiVersion", API_VERSION) != API_VERSION or document.get("kind", KIND) != KIND:
@@ -150,6 +157,23 @@ def _errors(document: Any, known: set[str]) -> list[str]:
     return errors
 
 
+def _point_errors(profiles: Sequence[Profile]) -> list[str]:
+    """Every profile sorts its queue with one plugin, all profiles with the same; and every profile can bind."""
+    errors = []
+    sorts = [profile.points["queueSort"] for profile in profiles]
+    for profile, sort in zip(profiles, sorts):
+        name = f'profile with scheduler name "{profile.scheduler_name}"'
+        if not sort:
+            errors.append(f"at least one queue sort plugin is required for {name}")
+        elif len(sort) > 1:
+            errors.append(f"only one queue sort plugin required for {name}, but got {len(sort)}")
+        elif sort != sorts[0]:
+            errors.append(f'different queue sort plugins for profile "{profile.scheduler_name}": "{sort[0]}", first: "{sorts[0][0]}"')
+        if not profile.points["bind"]:
+            errors.append(f"at least one bind plugin is needed for {name}")
+    return errors
+
+
 def _percentage_errors(where: Object, path: str) -> list[str]:
     value = where.get("percentageOfNodesToScore")
     if value is None or (isinstance(value, int) and 0 <= value <= 100):
@@ -157,14 +181,14 @@ def _percentage_errors(where: Object, path: str) -> list[str]:
     return [f"{path}: Invalid value: {value}: not in valid range [0-100]"]
 
 
-def _profile_errors(profile: Object, path: str, known: set[str]) -> list[str]:
+def _profile_errors(profile: Object, path: str, known: Known) -> list[str]:
     errors = [f'strict decoding error: unknown field "{path}.{name}"' for name in profile if name not in PROFILE_FIELDS]
     errors += _percentage_errors(profile, f"{path}.percentageOfNodesToScore")
     for point, entries in (profile.get("plugins") or {}).items():
         if point not in (*POINTS, "multiPoint"):
             errors.append(f'strict decoding error: unknown field "{path}.plugins.{point}"')
             continue
-        errors += _plugin_errors(entries, f"{path}.plugins.{point}", known)
+        errors += _plugin_errors(entries, f"{path}.plugins.{point}", point, known)
     seen: set[str] = set()
     for index, entry in enumerate(profile.get("pluginConfig") or ()):
         name = entry.get("name") or ""
@@ -175,13 +199,15 @@ def _profile_errors(profile: Object, path: str, known: set[str]) -> list[str]:
     return errors
 
 
-def _plugin_errors(entries: Object, path: str, known: set[str]) -> list[str]:
+def _plugin_errors(entries: Object, path: str, point: str, known: Known) -> list[str]:
     errors = []
     seen: set[str] = set()
     for entry in entries.get("enabled") or ():
         name, weight = entry.get("name") or "", entry.get("weight", 0)
         if name not in known:
             errors.append(f'{path}: plugin "{name}" does not exist')
+        elif point in POINTS and point not in known[name].extends and name not in WITHOUT_FILE:
+            errors.append(f'{path}: plugin "{name}" does not extend {point[0].upper()}{point[1:]}Plugin plugin')
         if name in seen:
             errors.append(f'{path}: plugin "{name}" already registered')
         seen.add(name)
@@ -190,7 +216,7 @@ def _plugin_errors(entries: Object, path: str, known: set[str]) -> list[str]:
     return errors
 
 
-def _argument_errors(name: str, arguments: Object, path: str, known: set[str]) -> list[str]:
+def _argument_errors(name: str, arguments: Object, path: str, known: Known) -> list[str]:
     """What the plugins themselves would refuse, with upstream's words."""
     if name not in known:
         return [f'{path}: Invalid value: "{name}": plugin does not exist']

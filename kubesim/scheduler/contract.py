@@ -11,7 +11,7 @@ Every vectorised method has its twin for one row beside it (``filter_row``, ``sc
 Upstream: pkg/scheduler/framework/interface.go and the guide's sections 1 and 2.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -20,7 +20,9 @@ import numpy as np
 
 from kubesim._core.groups import GroupFilter, GroupScore
 from kubesim._core.placement import Kernel
+from kubesim.apiserver.requests import Request
 from kubesim.scheduler.objects import Objects
+from kubesim.scheduler.waiting_pods import WaitingPods
 
 if TYPE_CHECKING:
     from kubesim.scheduler.domains import Domains
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 SCORE_MAX = 100
 UNSCHEDULABLE = "Unschedulable"
 UNRESOLVABLE = "UnschedulableAndUnresolvable"
+ERROR = "Error"  # of Reserve, Permit, PreBind and Bind: something went wrong, nobody said no; the Pod is tried again after back-off
 
 
 class Scope(Enum):
@@ -53,7 +56,7 @@ class Normalization(Enum):
 class Rejection(NamedTuple):
     """Why a row, or a Pod, is rejected: upstream's status without its plugin."""
 
-    code: str  # UNSCHEDULABLE or UNRESOLVABLE
+    code: str  # UNSCHEDULABLE or UNRESOLVABLE; ERROR after the choice
     reasons: tuple[str, ...]
 
     @property
@@ -78,6 +81,24 @@ class Prepared(NamedTuple):
 
     state: Any
     node_names: frozenset[str] | None = None
+
+
+class Wait(NamedTuple):
+    """A Permit's answer: hold the Pod until ``handle.waiting`` is told to let it go, or to reject it; at most so long."""
+
+    timeout_ns: int
+
+
+class Until(NamedTuple):
+    """What a PreBind waits for: asked when it says so and after every change of an object that the scheduler watches."""
+
+    holds: Callable[[], bool]
+    timeout_ns: int
+
+
+# What a PreBind does, one step after the other: a Request is sent and its outcome (an object or an ApiError) sent back in; an Until
+# answers whether it held in time. It returns a Rejection, or None when the Pod may be bound.
+Steps = Generator[Request | Until, Any, Rejection | None]
 
 
 class ClusterEvent(NamedTuple):
@@ -127,13 +148,14 @@ class Handle:
     nominated: "Nominator | None" = None
     tries_all_nodes: bool = True  # preemption looks at every node that it may help, not at a tenth of them
     below: Callable[[int], int] | None = None  # draws among n: where preemption begins to look
+    waiting: WaitingPods = field(default_factory=WaitingPods)  # the Pods that a Permit holds back
 
 
 class Plugin:
     """A plugin that says nothing; subclasses override the extension points that they have.
 
-    ``extends`` names them (upstream's: "preEnqueue", "preFilter", "filter", "postFilter", "preScore", "score", "reserve",
-    "permit", "preBind"); what is not named there is never called.
+    ``extends`` names them (upstream's: "preEnqueue", "queueSort", "preFilter", "filter", "postFilter", "preScore", "score",
+    "reserve", "permit", "preBind", "bind", "postBind"); what is not named there is never called.
     """
 
     name: ClassVar[str] = ""
@@ -167,6 +189,10 @@ class Plugin:
     def pre_enqueue(self, pod: "PodInfo") -> str | None:
         """The message of a Pod that must not enter the queue yet, or None."""
         return None
+
+    def sort_key(self, pod: "PodInfo", timestamp_ns: int) -> Any:
+        """Sorts the Pods that wait to be tried, the smallest first; ``timestamp_ns``: since when the Pod waits. Must not change by itself."""
+        raise NotImplementedError(f"{self.name}: sort_key")
 
     def pre_filter(self, pod: "PodInfo") -> Prepared | Rejection | Skip:
         """Look at the Pod once; SKIP leaves this plugin's filter out."""
@@ -238,13 +264,20 @@ class Plugin:
     def unreserve(self, pod: "PodInfo", row: int) -> None:
         """Give it back; must do for a Pod that was never reserved."""
 
-    def permit(self, pod: "PodInfo", row: int) -> Rejection | None:
-        """Say no at the last moment."""
+    def permit(self, pod: "PodInfo", row: int) -> Rejection | Wait | None:
+        """Say no at the last moment, or hold the Pod back."""
         return None
 
-    def pre_bind(self, pod: "PodInfo", row: int) -> Sequence[Any]:
-        """Requests to be answered before the Pod is bound."""
-        return ()
+    def pre_bind(self, pod: "PodInfo", row: int) -> Steps | None:
+        """What must be written, and waited for, before the Pod is bound; None when there is nothing."""
+        return None
+
+    def bind(self, pod: "PodInfo", row: int) -> Request | None:
+        """The request that binds the Pod; None leaves it to the next plugin."""
+        return None
+
+    def post_bind(self, pod: "PodInfo", row: int) -> None:
+        """The Pod is bound."""
 
     def events(self) -> Mapping[ClusterEvent, Hint]:
         """The events that may make a Pod schedulable that this plugin rejected, each with its hint."""

@@ -17,7 +17,7 @@ from kubesim.kernel.rng import Stream
 from kubesim.scheduler.cache import Cache
 from kubesim.scheduler.contract import Handle, Plugin, PostFilterResult
 from kubesim.scheduler.cycle import SignatureState
-from kubesim.scheduler.diagnosis import Diagnosis
+from kubesim.scheduler.diagnosis import Diagnosis, fit_message
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.nominator import Nominator
@@ -25,10 +25,11 @@ from kubesim.scheduler.objects import Objects
 from kubesim.scheduler.pod_facts import FactsMemo, PodInfo
 from kubesim.scheduler.profile import SEEDED, SchedulerConfig
 from kubesim.scheduler.trial import Trial, closed_by_nominated
+from kubesim.scheduler.waiting_pods import WaitingPod, WaitingPods
 
 Object = dict[str, Any]
 STATES_MAX = 256
-SCHEDULED, UNSCHEDULABLE, GATED, IGNORED = "scheduled", "unschedulable", "gated", "ignored"
+SCHEDULED, UNSCHEDULABLE, GATED, IGNORED, WAITING = "scheduled", "unschedulable", "gated", "ignored", "waiting"
 
 
 class Decision:
@@ -64,7 +65,8 @@ class SchedulingEngine:
         self.memo = FactsMemo()
         self._stream = (stream or Stream(0, "scheduler")) if self.config.tie_break == SEEDED else None
         self._below: Callable[[int], int] | None = None if self._stream is None else self._stream.below
-        handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below)
+        self.waiting = WaitingPods()
+        handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below, self.waiting)
         self.frameworks = {profile.scheduler_name: Framework(profile, handle, plugins) for profile in self.config.profiles}
         self._states: dict[Any, SignatureState] = {}
 
@@ -112,8 +114,27 @@ class SchedulingEngine:
         decision = self.decide(info)
         if decision.node_name:
             self.cache.assume(info, decision.node_name)
+            return self._reserved(framework, decision)
         return decision
 
+    def _reserved(self, framework: Framework, decision: Decision) -> Decision:
+        """Run Reserve and Permit for an assumed Pod. WAITING: ``self.waiting`` has it, and it keeps its place."""
+        info, row = decision.pod, decision.pod.row
+        refused = framework.run_reserve(info, row)
+        if refused is None and framework.permit:
+            outcome = framework.run_permit(info, row, 0)
+            if isinstance(outcome, tuple):
+                framework.run_unreserve(info, row)
+                refused = outcome
+            elif outcome:
+                decision.result = WAITING
+                self.waiting.add(WaitingPod(info, row, outcome))
+        if refused is None:
+            return decision
+        self.cache.forget(info)
+        taken_back = Decision(info, UNSCHEDULABLE, message=fit_message(1, "", dict.fromkeys(refused[1].reasons, 1), ""))
+        taken_back.unschedulable_plugins = (refused[0],)
+        return taken_back
     def schedule_all(self, pods: Iterable[Object]) -> list[Decision]:
         """``schedule`` for one Pod after the other; runs of Pods of one kind are placed at once, with the same outcome."""
         infos = [self.memo.info(pod) for pod in pods]
@@ -300,6 +321,7 @@ class SchedulingEngine:
         return [str(table.names[row]) for row in np.flatnonzero(over_N)]
 
 
+<<<<<<< HEAD
 def _may_run(info: PodInfo) -> bool:
     """Whether the Pod can be one of a run: nothing about it is its own but name and uid."""
     obj = info.obj
@@ -307,3 +329,6 @@ def _may_run(info: PodInfo) -> bool:
 
 
 __all__ = ["GATED", "IGNORED", "SCHEDULED", "UNSCHEDULABLE", "Decision", "SchedulingEngine"]
+=======
+__all__ = ["GATED", "IGNORED", "SCHEDULED", "UNSCHEDULABLE", "WAITING", "Decision", "SchedulingEngine"]
+>>>>>>> 265a4df (scheduler: QueueSort, Permit with waiting Pods, PreBind as steps, Bind and PostBind are plugins' too)

@@ -3,14 +3,18 @@
 Upstream: pkg/scheduler/framework/runtime/framework.go.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Generator, Hashable, Mapping
+from typing import Any
 
-from kubesim.scheduler.contract import UNSIGNABLE, ClusterEvent, Handle, Hint, Plugin
+from kubesim.apiserver.requests import Request
+from kubesim.kernel.time import MINUTE
+from kubesim.scheduler.contract import UNSIGNABLE, ClusterEvent, Handle, Hint, Plugin, Rejection, Steps, Wait
 from kubesim.scheduler.plugins import registry
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.profile import Profile
 
 SCORE_WEIGHT_MAX = 2**31 - 1
+PERMIT_TIMEOUT_NS_MAX = 15 * MINUTE
 
 
 class Framework:
@@ -38,9 +42,12 @@ class Framework:
         pre_score = self._of("preScore")
         # A score whose PreScore does not run has nothing to look at.
         self.score = [plugin for plugin in self._of("score") if "preScore" not in plugin.extends or plugin in pre_score]
+        self.queue_sort = next(iter(self._of("queueSort")), None)
         self.reserve = self._of("reserve")
         self.permit = self._of("permit")
         self.pre_bind = self._of("preBind")
+        self.bind = self._of("bind")
+        self.post_bind = self._of("postBind")
 
     def _of(self, point: str) -> list[Plugin]:
         """The plugins of an extension point, in the profile's order for it."""
@@ -63,6 +70,51 @@ class Framework:
                 return plugin.name, message
         return None
 
+    # ---- after the choice ----------------------------------------------------------------------------------------------------
+
+    def run_reserve(self, pod: PodInfo, row: int) -> tuple[str, Rejection] | None:
+        """Reserve with every plugin; after a rejection all are unreserved, the last first, and (plugin, rejection) is the answer."""
+        for plugin in self.reserve:
+            rejection = plugin.reserve(pod, row)
+            if rejection is not None:
+                self.run_unreserve(pod, row)
+                return plugin.name, rejection
+        return None
+
+    def run_unreserve(self, pod: PodInfo, row: int) -> None:
+        """Give everything back, the last plugin first."""
+        for plugin in reversed(self.reserve):
+            plugin.unreserve(pod, row)
+
+    def run_permit(self, pod: PodInfo, row: int, now_ns: int) -> tuple[str, Rejection] | dict[str, int]:
+        """The first (plugin, rejection), or the plugins that hold the Pod back with the times when they give up ({}: nobody does)."""
+        waits: dict[str, int] = {}
+        for plugin in self.permit:
+            outcome = plugin.permit(pod, row)
+            if isinstance(outcome, Wait):
+                waits[plugin.name] = now_ns + min(outcome.timeout_ns, PERMIT_TIMEOUT_NS_MAX)
+            elif outcome is not None:
+                return plugin.name, outcome
+        return waits
+
+    def run_pre_bind(self, pod: PodInfo, row: int) -> Generator[Any, Any, tuple[str, Rejection] | None] | None:
+        """The steps of all plugins that have any, one after the other; None when none has."""
+        work = [(plugin.name, steps) for plugin in self.pre_bind if (steps := plugin.pre_bind(pod, row)) is not None]
+        return _in_turn(work) if work else None
+
+    def run_bind(self, pod: PodInfo, row: int) -> tuple[str, Request]:
+        """(plugin, request) of the first plugin that binds the Pod. Raises AssertionError when none does."""
+        for plugin in self.bind:
+            request = plugin.bind(pod, row)
+            if request is not None:
+                return plugin.name, request
+        raise AssertionError(f"profile {self.profile.scheduler_name!r}: no bind plugin binds pod {pod.key}")
+
+    def run_post_bind(self, pod: PodInfo, row: int) -> None:
+        """Tell every plugin that the Pod is bound."""
+        for plugin in self.post_bind:
+            plugin.post_bind(pod, row)
+
     def hints(self) -> dict[ClusterEvent, list[tuple[str, Hint]]]:
         """Event -> (plugin, hint) of every plugin that registered for it, in plugin order."""
         found: dict[ClusterEvent, list[tuple[str, Hint]]] = {}
@@ -70,3 +122,12 @@ class Framework:
             for event, hint in plugin.events().items():
                 found.setdefault(event, []).append((plugin.name, hint))
         return found
+
+
+def _in_turn(work: list[tuple[str, Steps]]) -> Generator[Any, Any, tuple[str, Rejection] | None]:
+    """The steps of several plugins as one; ends at the first rejection."""
+    for name, steps in work:
+        rejection = yield from steps
+        if rejection is not None:
+            return name, rejection
+    return None

@@ -1,6 +1,6 @@
 """What is configured: profiles (which plugins, in which order, with which weights and arguments) and the scheduler around them.
 
-The default profile is upstream's at v1.36 as far as its plugins exist here.
+The default profile is upstream's at v1.36.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ class PluginConfig:
 
 DEFAULT_PLUGINS = (
     PluginConfig("SchedulingGates"),
+    PluginConfig("PrioritySort"),
     PluginConfig("NodeUnschedulable"),
     PluginConfig("NodeName"),
     PluginConfig("TaintToleration", weight=3),
@@ -40,6 +41,7 @@ DEFAULT_PLUGINS = (
     PluginConfig("DefaultPreemption"),
     PluginConfig("NodeResourcesBalancedAllocation", weight=1),
     PluginConfig("ImageLocality", weight=1),
+    PluginConfig("DefaultBinder"),
 )
 
 

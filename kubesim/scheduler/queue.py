@@ -29,8 +29,14 @@ EVENTS_KEPT = 1024  # recorded events that nobody in flight needs any more are d
 
 Gate = Callable[[PodInfo], tuple[str, str] | None]
 Hints = Mapping[str, Mapping[ClusterEvent, list[tuple[str, Hint]]]]  # scheduler name -> event -> (plugin, hint)
+SortKey = Callable[[PodInfo, int], Any]  # (Pod, since when it waits) -> its place among others, the smallest first
 Group = tuple[PodFacts, tuple[str, ...]]
 Event = tuple[ClusterEvent, Any, Any]
+
+
+def by_priority(info: PodInfo, timestamp_ns: int) -> tuple[int, int]:
+    """Higher priority first, then who has waited longer: PrioritySort."""
+    return -info.facts.priority, timestamp_ns
 
 
 class QueuedPod:
@@ -56,17 +62,18 @@ class QueuedPod:
 class SchedulingQueue:
     """See the module. ``start_ns`` is the time that the 30 s checks count from. Operations are O(log n) unless said otherwise."""
 
-    def __init__(self, config: SchedulerConfig, gate: Gate, hints: Hints, start_ns: int = 0) -> None:
+    def __init__(self, config: SchedulerConfig, gate: Gate, hints: Hints, start_ns: int = 0, sort_key: SortKey | None = None) -> None:
         self._config = config
         self._gate = gate
+        self._sort_key = sort_key or by_priority
         self._hints = hints
         self._events_of_interest = {event for events in hints.values() for event in events}  # for membership only
         self._start_ns = start_ns
         self._ticket = 0
         self._pods: dict[str, QueuedPod] = {}
-        self._active: list[tuple[int, int, int, QueuedPod]] = []
-        self._backoff: list[tuple[int, int, int, int, QueuedPod]] = []
-        self._error_backoff: list[tuple[int, int, int, int, QueuedPod]] = []
+        self._active: list[tuple[Any, int, QueuedPod]] = []
+        self._backoff: list[tuple[int, Any, int, QueuedPod]] = []
+        self._error_backoff: list[tuple[int, Any, int, QueuedPod]] = []
         self._waiting: dict[str, QueuedPod] = {}  # in the order of their timestamps
         self._groups: dict[Group, dict[str, QueuedPod]] = {}
         self._in_flight: dict[str, int] = {}  # uid -> position in the recorded events, ascending
@@ -231,7 +238,7 @@ class SchedulingQueue:
     def _push(self, queued: QueuedPod, place: str) -> None:
         self._ticket += 1
         queued.place, queued.ticket = place, self._ticket
-        order = (-queued.info.facts.priority, queued.timestamp_ns, self._ticket, queued)
+        order = (self._sort_key(queued.info, queued.timestamp_ns), self._ticket, queued)
         if place == ACTIVE:
             heapq.heappush(self._active, order)
         else:

@@ -12,14 +12,14 @@ from functools import partial
 from typing import Any
 
 from kubesim.api.conditions import FALSE, get_condition
-from kubesim.api.errors import ApiError
-from kubesim.apiserver.requests import Object, bind, patch
+from kubesim.apiserver.requests import Object, patch
 from kubesim.client.contract import Link
 from kubesim.client.events import SeriesRecorder
 from kubesim.client.informer import InformerFactory
 from kubesim.kernel.loop import PRIORITY_NORMAL, PRIORITY_STANDING, Kernel
 from kubesim.kernel.time import format_time
 from kubesim.kernel.wake import Wakeup
+from kubesim.scheduler.binding_cycle import BindingCycles
 from kubesim.scheduler.changes import assigned_pod_changes, node_changes, waiting_pod_changes
 from kubesim.scheduler.contract import ASSIGNED_POD_ADD, ASSIGNED_POD_DELETE, NODE_ADD, ClusterEvent, Plugin
 from kubesim.scheduler.engine import Decision, SchedulingEngine
@@ -63,7 +63,9 @@ class Scheduler:
         self.engine = SchedulingEngine(self.config, stream=kernel.rng(f"{name}/ties"), plugins=plugins)
         frameworks = self.engine.frameworks
         hints = {scheduler_name: framework.hints() for scheduler_name, framework in frameworks.items()}
-        self.queue = SchedulingQueue(self.config, self._gate, hints, kernel.now_ns)
+        sort = next(iter(frameworks.values())).queue_sort  # all profiles have the same
+        self.queue = SchedulingQueue(self.config, self._gate, hints, kernel.now_ns, sort and sort.sort_key)
+        self.bindings = BindingCycles(kernel, link, self.engine, self._bound, self._unbound)
         self.scheduled_count = 0
         self.failed_count = 0
         self._factory = InformerFactory(link)
@@ -104,6 +106,7 @@ class Scheduler:
             self.engine.remove_object(resource, old)
         action = "Add" if old is None else "Update" if new is not None else "Delete"
         self._happened(ClusterEvent(resource, action), old, new)
+        self.bindings.poke()
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         """Sort a change by where the Pod was and is: bound (and not ended), ours to schedule, or neither."""
@@ -125,6 +128,7 @@ class Scheduler:
         if not self.engine.cache.confirm(pod):
             self.engine.cache.add(self.engine.memo.info(pod))
         self.engine.nominator.remove(pod["metadata"]["uid"])
+        self.bindings.drop(pod["metadata"]["uid"])
         self.queue.remove(pod["metadata"]["uid"])  # somebody else bound it, or the answer to our bind is slower than the watch
         self._happened(ASSIGNED_POD_ADD, None, pod)
 
@@ -145,6 +149,7 @@ class Scheduler:
         if new is None or is_terminal(new):
             assert old is not None
             uid = old["metadata"]["uid"]
+            self.bindings.drop(uid)
             self.queue.remove(uid)
             self.engine.nominator.remove(uid)
             known = self.engine.cache.get(uid)
@@ -156,7 +161,7 @@ class Scheduler:
             return
         info = self.engine.memo.info(new)
         promised = (new.get("status") or {}).get("nominatedNodeName") or ""
-        if promised and not self.engine.nominator.node_of(info.uid):
+        if promised and not self.engine.nominator.node_of(info.uid) and not self.engine.cache.is_assumed(info.uid):
             self.engine.nominator.add(info, promised)
         if self.queue.get(info.uid) is not None:
             changes = waiting_pod_changes(old, new) if old is not None else []
@@ -211,9 +216,7 @@ class Scheduler:
             self._recorder(info).event(info.obj, "Warning", "FailedScheduling", message, "Scheduling")
             self.queue.done(info.uid)
         elif decision.node_name:
-            self.engine.nominator.remove(info.uid)
-            self.engine.cache.assume(info, decision.node_name)
-            self._bind(queued, decision.node_name)
+            self.bindings.begin(queued, decision.node_name)
         else:
             self._reject(queued, decision)
 
@@ -242,23 +245,17 @@ class Scheduler:
             message = preempted_message(info, chosen.node_name)
             self._recorder(info).event(victim.obj, "Normal", "Preempted", message, "Preempting")
 
-    def _bind(self, queued: QueuedPod, node_name: str) -> None:
-        metadata = queued.info.obj["metadata"]
-        request = bind(metadata["namespace"], metadata["name"], queued.info.uid, node_name)
-        self.link.send(request, partial(self._bound, queued, node_name))
-
-    def _bound(self, queued: QueuedPod, node_name: str, outcome: Object | ApiError) -> None:
+    def _bound(self, queued: QueuedPod, node_name: str) -> None:
         info = queued.info
-        if not isinstance(outcome, ApiError):
-            self.scheduled_count += 1
-            self.queue.done(info.uid)
-            message = f"Successfully assigned {info.key} to {node_name}"
-            self._recorder(info).event(info.obj, "Normal", "Scheduled", message, "Binding")
-            return
-        self.engine.cache.forget(info)
-        # The room it had is free again, for everybody but itself: its flight ends first.
-        self._fail(queued, f'running Bind plugin "DefaultBinder": {outcome.message}', REASON_ERROR, ())
-        self._happened(ASSIGNED_POD_DELETE, info.obj, None)
+        self.scheduled_count += 1
+        self.queue.done(info.uid)
+        message = f"Successfully assigned {info.key} to {node_name}"
+        self._recorder(info).event(info.obj, "Normal", "Scheduled", message, "Binding")
+
+    def _unbound(self, queued: QueuedPod, message: str, is_error: bool, plugins: tuple[str, ...]) -> None:
+        """A placement was taken back. The room it had is free again, for everybody but itself: its flight ends first."""
+        self._fail(queued, message, REASON_ERROR if is_error else REASON_UNSCHEDULABLE, plugins, None if is_error else "")
+        self._happened(ASSIGNED_POD_DELETE, queued.info.obj, None)
         self._set_timer()
 
     # ---- failures ------------------------------------------------------------------------------------------------------------

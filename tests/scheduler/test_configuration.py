@@ -25,9 +25,9 @@ def test_nothing_configured_is_the_default_profile() -> None:
     ("point", "first", "last"),
     [
         ({"enabled": [{"name": "ImageLocality", "weight": 9}]}, "ImageLocality", "NodeResourcesBalancedAllocation"),
-        ({"disabled": [{"name": "ImageLocality"}], "enabled": [{"name": "ImageLocality"}]}, "SchedulingGates", "ImageLocality"),
-        ({"disabled": [{"name": "*"}], "enabled": [{"name": "NodeName"}, {"name": "NodePorts"}]}, "NodeName", "NodePorts"),
-        ({"disabled": [{"name": "ImageLocality"}]}, "SchedulingGates", "NodeResourcesBalancedAllocation"),
+        ({"disabled": [{"name": "ImageLocality"}], "enabled": [{"name": "ImageLocality"}]}, "TaintToleration", "ImageLocality"),
+        ({"disabled": [{"name": "*"}], "enabled": [{"name": "NodeAffinity"}, {"name": "ImageLocality"}]}, "NodeAffinity", "ImageLocality"),
+        ({"disabled": [{"name": "ImageLocality"}]}, "TaintToleration", "NodeResourcesBalancedAllocation"),
     ],
 )
 def test_the_order_of_an_extension_point(point: Object, first: str, last: str) -> None:
@@ -58,7 +58,10 @@ def test_a_multi_point_plugin_is_replaced_in_its_place_and_weight_zero_means_one
         ({"podMaxBackoffSeconds": 0}, "must be greater than or equal to PodInitialBackoffSeconds"),
         (document(plugins={"score": {"enabled": [{"name": "Nothing"}]}}), 'plugin "Nothing" does not exist'),
         (document(plugins={"scores": {}}), 'unknown field "profiles[0].plugins.scores"'),
-        (document(plugins={"score": {"enabled": [{"name": "NodeName"}, {"name": "NodeName"}]}}), 'plugin "NodeName" already registered'),
+        (document(plugins={"filter": {"enabled": [{"name": "NodeName"}, {"name": "NodeName"}]}}), 'plugin "NodeName" already registered'),
+        (document(plugins={"score": {"enabled": [{"name": "NodeName"}]}}), 'plugin "NodeName" does not extend ScorePlugin plugin'),
+        (document(plugins={"queueSort": {"disabled": [{"name": "*"}]}}), "at least one queue sort plugin is required for profile"),
+        (document(plugins={"bind": {"disabled": [{"name": "DefaultBinder"}]}}), "at least one bind plugin is needed for profile"),
         (document(plugins={"score": {"enabled": [{"name": "NodeAffinity", "weight": 2**62}]}}), "has an invalid weight"),
         (document(pluginConfig=[{"name": "InterPodAffinity", "args": {"hardPodAffinityWeight": 101}}]), "not in valid range [0-100]"),
         (document(pluginConfig=[{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "Best"}}}]), 'Unsupported value: "Best"'),
