@@ -27,11 +27,12 @@ NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 class Objects:
     """Objects by resource and "namespace/name" (or name); every operation is O(1)."""
 
-    __slots__ = ("_by_resource", "_version", "signature_version")
+    __slots__ = ("_assumed", "_by_resource", "_version", "signature_version")
 
     def __init__(self) -> None:
         self._by_resource: dict[str, dict[str, Object]] = {}
         self._version: dict[str, int] = {}
+        self._assumed: dict[tuple[str, str], tuple[Object, Object]] = {}  # (resource, key) -> (as assumed, as it was)
         self.signature_version = 0  # moves when a Pod's signature may have changed
 
     def set(self, resource: str, obj: Object) -> None:
@@ -44,6 +45,21 @@ class Objects:
         known[key] = obj
         if before is None or _seen(resource, before) != _seen(resource, obj):
             self._moved(resource)
+
+    def assume(self, resource: str, obj: Object) -> None:
+        """Show an object as it is going to be, until the watch brings another state of it or ``restore`` takes it back."""
+        key = key_of(resource, obj)
+        known = self._by_resource.get(resource, NOTHING).get(key)
+        if known is not None:
+            self._assumed[resource, key] = (obj, known)
+        self.set(resource, obj)
+
+    def restore(self, resource: str, obj: Object) -> None:
+        """Take an assumption back, unless the watch has brought another state since."""
+        key = key_of(resource, obj)
+        assumed, before = self._assumed.pop((resource, key), (None, None))
+        if assumed is obj and before is not None and self.get(resource, key) is obj:
+            self.set(resource, before)
 
     def remove(self, resource: str, obj: Object) -> None:
         """Take an object away; unknown ones are ignored."""

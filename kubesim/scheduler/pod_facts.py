@@ -46,6 +46,7 @@ class PodFacts:
         "claims",
         "demand",
         "gates",
+        "has_claims",
         "has_pod_terms",
         "host_ports",
         "parts",
@@ -70,6 +71,7 @@ class PodFacts:
         self.state: Any = None  # the cycle's shared state of the last signature: (epoch, identity, state)
         volumes = spec.get("volumes") or ()
         self.claims = tuple(v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v)
+        self.has_claims = any("persistentVolumeClaim" in v or "ephemeral" in v for v in volumes)
         self.has_pod_terms = has_pod_terms(spec)
         self._terms: dict[str, tuple[AffinityTerm, ...]] = {}
 

@@ -41,6 +41,10 @@ WATCHED = {
     "persistentvolumes": "persistentvolumes",
     "persistentvolumeclaims": "persistentvolumeclaims",
     "storageclasses.storage.k8s.io": "storageclasses",
+    "csinodes.storage.k8s.io": "csinodes",
+    "csidrivers.storage.k8s.io": "csidrivers",
+    "csistoragecapacities.storage.k8s.io": "csistoragecapacities",
+    "volumeattachments.storage.k8s.io": "volumeattachments",
     "poddisruptionbudgets.policy": "poddisruptionbudgets",
 }
 

@@ -17,15 +17,18 @@ from kubesim.scheduler.contract import (
     UNRESOLVABLE,
     UNSIGNABLE,
     ClusterEvent,
+    Handle,
     Hint,
     Plugin,
     Prepared,
     Rejection,
     Scope,
     Skip,
+    Steps,
     always,
 )
 from kubesim.scheduler.pod_facts import PodInfo
+from kubesim.scheduler.volume_writes import VolumeWrites
 from kubesim.scheduler.volumes import (
     NO_PROVISIONER,
     SELECTED_NODE,
@@ -52,6 +55,7 @@ TEXTS = {
     NO_SPACE: "node(s) did not have enough free storage",
     GONE: "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",
 }
+BIND_TIMEOUT_SECONDS = 600
 IMMEDIATE = "pod has unbound immediate PersistentVolumeClaims"
 
 
@@ -76,6 +80,11 @@ class VolumeBinding(Plugin):
     name = "VolumeBinding"
     extends = frozenset({"preFilter", "filter", "reserve", "preBind"})
     filter_scope = Scope.CLUSTER
+
+    def __init__(self, arguments: Mapping[str, Any], handle: Handle) -> None:
+        super().__init__(arguments, handle)
+        self._timeout_seconds: int = arguments.get("bindTimeoutSeconds") or BIND_TIMEOUT_SECONDS
+        self._reserved: dict[str, VolumeWrites] = {}  # by the Pod's uid, until it is bound
 
     def signature(self, pod: PodInfo) -> Hashable:
         return UNSIGNABLE if has_storage(pod.facts.spec) else None
@@ -156,6 +165,36 @@ class VolumeBinding(Plugin):
         if not isinstance(prepared, Prepared) or not prepared.state.waiting:
             return Bindings((), (), 0)
         return self.bindings(prepared.state, row)
+
+    # ---- after the choice ----------------------------------------------------------------------------------------------------
+
+    def reserve(self, pod: PodInfo, row: int) -> Rejection | None:
+        if not pod.facts.has_claims:
+            return None
+        found = self.bindings_for(pod, row)
+        if found.matched or found.provisioned:
+            writes = VolumeWrites(self.objects, self.table.names[row] or "", self.table.labels[row], self._timeout_seconds)
+            for claim, volume in found.matched:
+                writes.match(claim, volume)
+            for claim in found.provisioned:
+                writes.provision(claim)
+            self._reserved[pod.uid] = writes
+        return None
+
+    def unreserve(self, pod: PodInfo, row: int) -> None:
+        writes = self._reserved.pop(pod.uid, None) if self._reserved else None
+        if writes is not None:
+            writes.restore()
+
+    def pre_bind(self, pod: PodInfo, row: int) -> Steps | None:
+        writes = self._reserved.get(pod.uid) if self._reserved else None
+        return self._steps(pod.uid, writes) if writes is not None else None
+
+    def _steps(self, uid: str, writes: VolumeWrites) -> Steps:
+        rejection = yield from writes.steps()
+        if rejection is None:
+            self._reserved.pop(uid, None)
+        return rejection
 
     def events(self) -> Mapping[ClusterEvent, Hint]:
         return {**dict.fromkeys(STORAGE_EVENTS, always), **dict.fromkeys((NODE_ADD, NODE_LABEL, ASSIGNED_POD_DELETE), always)}
