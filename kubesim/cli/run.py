@@ -28,6 +28,7 @@ DEFAULT_NODES = 10
 @click.option("--until", default="converged", show_default=True, metavar="converged|DURATION", help='Run until then, for example "90s".')
 @click.option("--flow", is_flag=True, help="Print the path of one Deployment, step by step; without a MANIFEST, of a small one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--scheduler-config", metavar="FILE", help="A KubeSchedulerConfiguration: profiles, plugins, weights, arguments.")
 @click.option("--report", metavar="FILE", help="Write a report; the name ends in .html or .md.")
 def run(
     manifests: tuple[str, ...],
@@ -38,6 +39,7 @@ def run(
     until: str,
     flow: bool,
     as_json: bool,
+    scheduler_config: str | None,
     report: str | None,
 ) -> None:
     """Apply manifests to a new cluster and run it in virtual time.
@@ -60,7 +62,7 @@ def run(
 
     try:
         where: Any = nodes_file if nodes_file is not None else DEFAULT_NODES if nodes is None else nodes
-        cluster = Cluster(where, seed, timeline_entries_max=0)
+        cluster = Cluster(where, seed, timeline_entries_max=0, scheduler_config=scheduler_config)
         follower = cluster.follow() if flow else None
         _apply(cluster, manifests, pods, flow)
     except (ManifestError, ValueError) as error:

@@ -65,7 +65,8 @@ def start_controllers(
 
 def start_scheduler(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> Scheduler:
     """Start the scheduler."""
-    scheduler = Scheduler(kernel, link_of(config, kernel, apiserver, "kube-scheduler"))
+    link = link_of(config, kernel, apiserver, "kube-scheduler")
+    scheduler = Scheduler(kernel, link, config.scheduler, plugins=config.scheduler_plugins)
     scheduler.start()
     return scheduler
 

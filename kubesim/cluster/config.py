@@ -1,13 +1,16 @@
 """What a cluster is made of, checked: nodes, seed, latencies. Every error names the field, the value and what was expected."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubesim.cluster import scheduling
+from kubesim.cluster.scheduling import SchedulerSource
 from kubesim.kernel.time import MILLISECOND, SECOND, format_duration, parse_duration
 from kubesim.kubelet.models.contract import Model
 from kubesim.proxy.modes import all_modes
+from kubesim.scheduler import Plugin, SchedulerConfig
 from kubesim.workload import nodes as node_maker
 
 Object = dict[str, Any]
@@ -29,6 +32,8 @@ class ClusterConfig:
     model: Model | None = None  # how containers behave (kubelet/models/contract.py); None: by annotations
     shuffle_ties: bool = False  # run simultaneous events in an order drawn from the seed
     debug: bool = False  # freeze stored objects and catch who writes into one
+    scheduler: SchedulerConfig | None = None
+    scheduler_plugins: tuple[type[Plugin], ...] = ()  # the user's own
 
     def __post_init__(self) -> None:
         _number("seed", self.seed, 0, SEED_MAX)
@@ -47,12 +52,25 @@ class ClusterConfig:
             names.add(name)
 
 
-def configure(nodes: Nodes = 10, seed: int = 0, *, watch_latency: Duration = MILLISECOND, **rest: Any) -> ClusterConfig:
+def configure(
+    nodes: Nodes = 10,
+    seed: int = 0,
+    *,
+    watch_latency: Duration = MILLISECOND,
+    scheduler_config: SchedulerSource | None = None,
+    scheduler_plugins: Iterable[type[Plugin]] = (),
+    **rest: Any,
+) -> ClusterConfig:
     """A ClusterConfig from a number of nodes, ``{"count": 3, "template": …}``, Node objects, or a file of these.
 
+    ``scheduler_config`` is a KubeSchedulerConfiguration or a file of one. ``scheduler_plugins`` are plugin classes of one's own: without a
+    configuration they join the default profile, with one they do what it says.
     Durations are nanoseconds or texts such as ``"1ms"``. Raises ValueError (a ManifestError for a file) that names the field.
     """
-    return ClusterConfig(tuple(make_nodes(nodes)), seed, duration_ns("watch_latency", watch_latency), **rest)
+    plugins = tuple(scheduler_plugins)
+    scheduler = scheduling.scheduler_config(scheduler_config, plugins)
+    latency_ns = duration_ns("watch_latency", watch_latency)
+    return ClusterConfig(tuple(make_nodes(nodes)), seed, latency_ns, scheduler=scheduler, scheduler_plugins=plugins, **rest)
 
 
 def make_nodes(nodes: Nodes) -> list[Object]:

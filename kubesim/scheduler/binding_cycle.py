@@ -64,6 +64,9 @@ class BindingCycles:
         framework = engine.frameworks[info.facts.scheduler_name]
         flight = Flight(queued, framework, node_name, self._kernel.now_ns)
         flight.row = info.row
+        if not framework.acts_after(info):
+            self._bind(flight)
+            return
         refused = framework.run_reserve(info, flight.row)
         if refused is not None:
             self._undo(flight, "Reserve", *refused, is_reserved=False)

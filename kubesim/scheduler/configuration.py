@@ -3,7 +3,8 @@
 Upstream: pkg/scheduler/apis/config/{v1/default_plugins.go,v1/defaults.go,validation}, framework/runtime (expandMultiPointPlugins).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kubesim.scheduler.contract import Plugin
@@ -51,8 +52,20 @@ Object = Mapping[str, Any]
 Known = Mapping[str, type[Plugin]]
 
 
+_PATH = re.compile(r'unknown field "([^"]+)"|^([\w.\[\]]+): ')
+
+
 class ConfigurationError(ValueError):
     """What is wrong with a configuration, one sentence per line."""
+
+    def at_lines(self, source: str, line_of: Callable[[str], int]) -> "ConfigurationError":
+        """The same with the place in front of each sentence; ``line_of`` knows the line of a field, 0 where it does not."""
+        placed = []
+        for text in str(self).splitlines():
+            found = _PATH.search(text)
+            line = line_of(found[1] or found[2]) if found else 0
+            placed.append(f"{source}:{line}: {text}" if line else f"{source}: {text}")
+        return ConfigurationError("\n".join(placed))
 
 
 def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Mapping[str, type[Plugin]] | None = None) -> SchedulerConfig:
@@ -75,6 +88,7 @@ def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Mapping[
         return SchedulerConfig(
             profiles=profiles,
             tie_break=tie_break,
+            percentage=document.get("percentageOfNodesToScore") or 0,
             backoff_initial_ns=(document.get("podInitialBackoffSeconds") or 1) * second,
             backoff_max_ns=(document.get("podMaxBackoffSeconds") or 10) * second,
         )
@@ -94,7 +108,7 @@ def _profile(profile: Object, known: Known) -> Profile:
     names.update(dict.fromkeys(name for enabled in points.values() for name in enabled))
     kept = [name for name in names if name not in WITHOUT_FILE]
     enabled = tuple(PluginConfig(name, weights.get(name, 1), arguments.get(name, {})) for name in kept)
-    return Profile(profile.get("schedulerName") or DEFAULT_SCHEDULER_NAME, enabled, points)
+    return Profile(profile.get("schedulerName") or DEFAULT_SCHEDULER_NAME, enabled, points, profile.get("percentageOfNodesToScore"))
 
 
 def merged(custom: Object) -> list[Object]:

@@ -159,6 +159,7 @@ class Plugin:
     """
 
     name: ClassVar[str] = ""
+    weight: ClassVar[int] = 1  # of a user's own plugin, where no configuration gives it one
     extends: ClassVar[frozenset[str]] = frozenset()
     filter_scope: ClassVar[Scope] = Scope.NODE
     score_scope: ClassVar[Scope] = Scope.NODE
@@ -191,7 +192,7 @@ class Plugin:
         return None
 
     def sort_key(self, pod: "PodInfo", timestamp_ns: int) -> Any:
-        """Sorts the Pods that wait to be tried, the smallest first; ``timestamp_ns``: since when the Pod waits. Must not change by itself."""
+        """Its place among the Pods to be tried, the smallest first; ``timestamp_ns``: since when the Pod waits."""
         raise NotImplementedError(f"{self.name}: sort_key")
 
     def pre_filter(self, pod: "PodInfo") -> Prepared | Rejection | Skip:
@@ -256,6 +257,10 @@ class Plugin:
     def post_filter(self, pod: "PodInfo", diagnosis: Any, state: Any) -> "PostFilterResult":
         """What to do, or say, about a Pod that fits nowhere; ``state`` is its SignatureState."""
         raise NotImplementedError(f"{self.name}: post_filter")
+
+    def concerns(self, pod: "PodInfo") -> bool:
+        """Whether Reserve, Permit and PreBind have anything to do for this Pod; a plain Pod that concerns nobody is bound at once."""
+        return True
 
     def reserve(self, pod: "PodInfo", row: int) -> Rejection | None:
         """Take what the Pod needs beside resources; a rejection undoes the placement."""

@@ -8,7 +8,7 @@
 The shell (scheduler.py) drives the same engine from a cluster. Decisions are read-only views: explanations cost only who asks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.nominator import Nominator
 from kubesim.scheduler.objects import Objects
 from kubesim.scheduler.pod_facts import FactsMemo, PodInfo
-from kubesim.scheduler.profile import SEEDED, SchedulerConfig
+from kubesim.scheduler.profile import SEEDED, SchedulerConfig, default_profile
 from kubesim.scheduler.trial import Trial, closed_by_nominated
 from kubesim.scheduler.waiting_pods import WaitingPod, WaitingPods
 
@@ -52,12 +52,16 @@ class Decision:
 
 
 class SchedulingEngine:
-    """Table, cache, plugins and cycle of one scheduler; every profile has its framework over the one table."""
+    """Table, cache, plugins and cycle of one scheduler; every profile has its framework over the one table.
+
+    ``plugins`` are the user's own: without a ``config`` they join the default profile, with one they do what it says.
+    """
 
     def __init__(
-        self, config: SchedulerConfig | None = None, *, stream: Stream | None = None, plugins: Mapping[str, type[Plugin]] | None = None
+        self, config: SchedulerConfig | None = None, *, stream: Stream | None = None, plugins: Iterable[type[Plugin]] = ()
     ) -> None:
-        self.config = config or SchedulerConfig()
+        plugins = tuple(plugins)
+        self.config = config or SchedulerConfig(profiles=(default_profile(plugins),))
         self.table = NodeTable()
         self.objects = Objects()
         self.nominator = Nominator()
@@ -67,7 +71,8 @@ class SchedulingEngine:
         self._below: Callable[[int], int] | None = None if self._stream is None else self._stream.below
         self.waiting = WaitingPods()
         handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below, self.waiting)
-        self.frameworks = {profile.scheduler_name: Framework(profile, handle, plugins) for profile in self.config.profiles}
+        own = {plugin.name: plugin for plugin in plugins}
+        self.frameworks = {profile.scheduler_name: Framework(profile, handle, own) for profile in self.config.profiles}
         self._states: dict[Any, SignatureState] = {}
 
     # ---- the cluster ---------------------------------------------------------------------------------------------------------
@@ -114,7 +119,8 @@ class SchedulingEngine:
         decision = self.decide(info)
         if decision.node_name:
             self.cache.assume(info, decision.node_name)
-            return self._reserved(framework, decision)
+            if framework.acts_after(info):
+                return self._reserved(framework, decision)
         return decision
 
     def _reserved(self, framework: Framework, decision: Decision) -> Decision:
@@ -170,7 +176,7 @@ class SchedulingEngine:
         Stops where a Pod fits nowhere. None are decided where a placement changes more than amounts and counts: ``decide`` does it then.
         """
         facts = run[0].facts
-        if len(self.nominator) or facts.host_ports or facts.claims:
+        if len(self.nominator) or facts.host_ports or self.frameworks[facts.scheduler_name].acts_after(run[0]):
             return []
         state = self._state(run[0])
         if facts.state is None or facts.state[1] is not state or not state.is_compiled:

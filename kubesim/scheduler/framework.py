@@ -48,6 +48,7 @@ class Framework:
         self.pre_bind = self._of("preBind")
         self.bind = self._of("bind")
         self.post_bind = self._of("postBind")
+        self._after = [plugin for plugin in self.plugins if plugin in self.reserve or plugin in self.permit or plugin in self.pre_bind]
 
     def _of(self, point: str) -> list[Plugin]:
         """The plugins of an extension point, in the profile's order for it."""
@@ -69,6 +70,13 @@ class Framework:
             if message is not None:
                 return plugin.name, message
         return None
+
+    def acts_after(self, pod: PodInfo) -> bool:
+        """Whether Reserve, Permit or PreBind have anything to do for this Pod. O(plugins that have these)."""
+        for plugin in self._after:
+            if plugin.concerns(pod):
+                return True
+        return False
 
     # ---- after the choice ----------------------------------------------------------------------------------------------------
 

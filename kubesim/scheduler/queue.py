@@ -169,8 +169,8 @@ class SchedulingQueue:
 
     # ---- events --------------------------------------------------------------------------------------------------------------
 
-    def event(self, event: ClusterEvent, old: Any, new: Any, now_ns: int) -> int:
-        """Something happened: move the waiting Pods that it may help; how many. O(groups + moved Pods)."""
+    def event(self, event: ClusterEvent, old: Any, new: Any, now_ns: int, but: str = "") -> int:
+        """Something happened: move the waiting Pods that it may help, ``but`` one (its uid); how many. O(groups + moved Pods)."""
         if event not in self._events_of_interest:
             return 0
         if self._in_flight:
@@ -179,11 +179,15 @@ class SchedulingQueue:
         happened = (event, old, new)
         for group, pods in list(self._groups.items()) if self._groups else ():
             if self._is_worth(next(iter(pods.values())), happened):
+                stays = pods.pop(but, None)
                 for queued in pods.values():
                     del self._waiting[queued.info.uid]
                     self._requeue(queued, now_ns)
                 moved += len(pods)
-                del self._groups[group]
+                if stays is None:
+                    del self._groups[group]
+                else:
+                    self._groups[group] = {but: stays}
         return moved
 
     def flush(self, now_ns: int) -> None:

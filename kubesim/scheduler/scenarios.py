@@ -19,6 +19,7 @@ from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.preemption import Candidate
 from kubesim.scheduler.profile import FIRST, SchedulerConfig
 from kubesim.scheduler.queue import SchedulingQueue
+from kubesim.scheduler.scenario_checks import POD_LISTS, pod_problems, problems
 from kubesim.scheduler.scenario_volumes import ScenarioVolumes
 
 Object = dict[str, Any]
@@ -48,9 +49,9 @@ def run_scenario(scenario: Object) -> Object:
     Raises:
         ValueError: if the scenario, its configuration or a Pod is not valid.
     """
-    for field in ("id", "nodes", "pending"):
-        if field not in scenario:
-            raise ValueError(f"scenario: field {field!r} is missing")
+    found = problems(scenario)
+    if found:
+        raise ValueError("\n".join(f"scenario: {problem}" for problem in found))
     return ScenarioRun(scenario).run()
 
 
@@ -61,7 +62,7 @@ class ScenarioRun:
         self._scenario = scenario
         config = SchedulerConfig(tie_break=FIRST)
         if "config" in scenario:
-            config = read_configuration(orjson.loads(scenario["config"]), FIRST)
+            config = replace(read_configuration(_configuration(scenario["config"]), FIRST), percentage=100)
         self.engine = SchedulingEngine(replace(config, tries_all_nodes=True))
         classes = scenario.get("priorityClasses") or ()
         self._classes = {found["metadata"]["name"]: found for found in classes}
@@ -78,9 +79,7 @@ class ScenarioRun:
                 engine.set_object(resource, _named(obj, PREFIXES.get(field, field)) if resource != "namespaces" else _namespace(obj))
         for node in scenario["nodes"]:
             engine.add_node(node)
-        self._pending = [self._admitted(pod) for pod in scenario["pending"]]
-        bound = [self._admitted(pod) for pod in scenario.get("pods") or ()]
-        nominated = [self._admitted(pod) for pod in scenario.get("nominated") or ()]
+        self._pending, bound, nominated = (self._admitted_list(field) for field in POD_LISTS)
         known = ("default", *[pod["metadata"]["namespace"] for pod in (*bound, *nominated, *self._pending)])
         for name in dict.fromkeys(known):
             if engine.objects.get("namespaces", name) is None:
@@ -93,12 +92,20 @@ class ScenarioRun:
             if node_name:
                 engine.nominate(pod, node_name)
 
+    def _admitted_list(self, field: str) -> list[Object]:
+        """The Pods of a list after admission. Raises ValueError with everything that is wrong with them."""
+        pods = [self._admitted(pod) for pod in self._scenario.get(field) or ()]
+        found = [problem for index, pod in enumerate(pods) for problem in pod_problems(pod, field, index)]
+        if found:
+            raise ValueError("\n".join(f"scenario: {problem}" for problem in found))
+        return pods
+
     def _admitted(self, pod: Object) -> Object:
         """A Pod after admission: defaults, priority, selectors merged. Raises ValueError for an unknown PriorityClass."""
         spec = dict(pod["spec"])
         name = spec.get("priorityClassName")
         if name and name not in self._classes:
-            raise ValueError(f"pod {pod['metadata']['name']}: no PriorityClass with name {name} was found")
+            raise ValueError(f"scenario: pod {pod['metadata']['name']}: no PriorityClass with name {name} was found")
         found = self._classes[name] if name else self._default_class
         spec["priority"] = found["value"] if found is not None else spec.get("priority") or 0
         if found is not None and found.get("preemptionPolicy") and "preemptionPolicy" not in spec:
@@ -237,6 +244,13 @@ class ScenarioRun:
             record["bestCandidates"] = [candidate.node_name for candidate in best]
             record["nominatedNode"] = chosen.node_name
             record["victims"] = [victim.key for victim in chosen.victims]
+
+
+def _configuration(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except ValueError as error:
+        raise ValueError(f"scenario: config: not JSON: {error}") from error
 
 
 def _candidate(candidate: Candidate) -> Object:

@@ -7,7 +7,7 @@ Pod waits for its back-off.
 Upstream: pkg/scheduler (schedule_one.go, eventhandlers.go).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -58,17 +58,17 @@ class Scheduler:
         link: Link,
         config: SchedulerConfig | None = None,
         *,
-        plugins: Mapping[str, type[Plugin]] | None = None,
+        plugins: Iterable[type[Plugin]] = (),
         name: str = "kube-scheduler",
     ) -> None:
         self.kernel = kernel
         self.link = link
-        self.config = config or SchedulerConfig()
-        self.engine = SchedulingEngine(self.config, stream=kernel.rng(f"{name}/ties"), plugins=plugins)
+        self.engine = SchedulingEngine(config, stream=kernel.rng(f"{name}/ties"), plugins=plugins)
+        self.config = self.engine.config
         frameworks = self.engine.frameworks
         hints = {scheduler_name: framework.hints() for scheduler_name, framework in frameworks.items()}
         sort = next(iter(frameworks.values())).queue_sort  # all profiles have the same
-        self.queue = SchedulingQueue(self.config, self._gate, hints, kernel.now_ns, sort and sort.sort_key)
+        self.queue = SchedulingQueue(self.config, self._gate, hints, kernel.now_ns, None if sort is None else sort.sort_key)
         self.bindings = BindingCycles(kernel, link, self.engine, self._bound, self._unbound)
         self.scheduled_count = 0
         self.failed_count = 0
@@ -257,9 +257,10 @@ class Scheduler:
         self._recorder(info).event(info.obj, "Normal", "Scheduled", message, "Binding")
 
     def _unbound(self, queued: QueuedPod, message: str, is_error: bool, plugins: tuple[str, ...]) -> None:
-        """A placement was taken back. The room it had is free again, for everybody but itself: its flight ends first."""
-        self._fail(queued, message, REASON_ERROR if is_error else REASON_UNSCHEDULABLE, plugins, None if is_error else "")
-        self._happened(ASSIGNED_POD_DELETE, queued.info.obj, None)
+        """A placement was taken back. The room it had is free again, for everybody but itself."""
+        self._fail(queued, message, REASON_ERROR if is_error else REASON_UNSCHEDULABLE, plugins, "")
+        if self.queue.event(ASSIGNED_POD_DELETE, queued.info.obj, None, self.kernel.now_ns, but=queued.info.uid):
+            self._wakeup.set()
         self._set_timer()
 
     # ---- failures ------------------------------------------------------------------------------------------------------------

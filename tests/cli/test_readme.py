@@ -17,17 +17,19 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+PRINTED = ["{'Running': 40}", "3 node(s) had three Pods of the team"]  # what each example prints
 COMMANDS = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
 
 
 def test_there_is_something_to_run() -> None:
-    assert len(blocks("python")) == 1
+    assert len(blocks("python")) == len(PRINTED)
     assert len(COMMANDS) >= 4
 
 
-def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(blocks("python")[0], "README.md", "exec"), {"__name__": "readme"})
-    assert "{'Running': 40}" in capsys.readouterr().out
+@pytest.mark.parametrize(("number", "text"), list(enumerate(PRINTED)), ids=PRINTED)
+def test_a_python_example_runs(number: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(blocks("python")[number], "README.md", "exec"), {"__name__": "readme"})
+    assert text in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -173,7 +173,7 @@ class EvenRows(Plugin):
 
 def test_a_users_own_plugin() -> None:
     profile = Profile(plugins=(*DEFAULT_PLUGINS, PluginConfig("EvenRows", weight=100)))
-    engine = SchedulingEngine(SchedulerConfig(profiles=(profile,)), plugins={"EvenRows": EvenRows})
+    engine = SchedulingEngine(SchedulerConfig(profiles=(profile,)), plugins=[EvenRows])
     for index in range(6):
         engine.add_node(node(f"n{index}"))
     chosen = []

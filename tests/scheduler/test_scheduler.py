@@ -22,12 +22,12 @@ Object = dict[str, Any]
 class World:
     """A kernel, an apiserver with a log of writes, and a scheduler."""
 
-    def __init__(self, config: SchedulerConfig | None = None, seed: int = 1) -> None:
+    def __init__(self, config: SchedulerConfig | None = None, seed: int = 1, plugins: Any = ()) -> None:
         self.kernel = Kernel(seed=seed)
         self.server = ApiServer(self.kernel, LocalEtcd(self.kernel), debug=True)
         self.user = DirectLink(self.kernel, self.server, "user")
         self.link = FaultyLink(self.kernel, self.server, "system:kube-scheduler")
-        self.scheduler = Scheduler(self.kernel, self.link, config)
+        self.scheduler = Scheduler(self.kernel, self.link, config, plugins=plugins)
         self.writes: list[str] = []
         self.server.audit.append(self._audit)
 
@@ -52,6 +52,9 @@ class World:
         obj = pod(*arguments, **more)
         del obj["metadata"]["uid"], obj["status"]
         self.call(create("pods", "default", obj))
+
+    def add_namespace(self, name: str) -> None:
+        self.call(create("namespaces", "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
 
     def run(self, duration_ns: int = SECOND // 10) -> None:
         virtual.run(self.kernel, until_ns=self.kernel.now_ns + duration_ns)

@@ -1,7 +1,7 @@
 """The binding subresource: give a Pod its node, once.
 
 Upstream: pkg/registry/core/pod/storage/storage.go (BindingREST, assignPod, setPodNodeAndMetadata). The Pod gets ``spec.nodeName``, the
-condition PodScheduled=True, the annotations and labels of the Binding, and the zone and region of its node as labels
+condition PodScheduled=True, loses its nomination, gets the annotations and labels of the Binding, and the zone and region of its node as labels
 (plugin/pkg/admission/podtopologylabels); its generation stays.
 """
 
@@ -92,5 +92,10 @@ def bound(pod: Object, binding: Object, key: bytes, now: str, labels: Object | N
         **pod,
         "metadata": fresh,
         "spec": {**spec, "nodeName": binding["target"]["name"]},
-        "status": {**status, "conditions": conditions},
+        "status": {**_without_nomination(status), "conditions": conditions},
     }
+
+
+def _without_nomination(status: Object) -> Object:
+    """A bound Pod waits for no node any more."""
+    return {name: value for name, value in status.items() if name != "nominatedNodeName"} if "nominatedNodeName" in status else status

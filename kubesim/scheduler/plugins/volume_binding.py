@@ -168,6 +168,9 @@ class VolumeBinding(Plugin):
 
     # ---- after the choice ----------------------------------------------------------------------------------------------------
 
+    def concerns(self, pod: PodInfo) -> bool:
+        return pod.facts.has_claims
+
     def reserve(self, pod: PodInfo, row: int) -> Rejection | None:
         if not pod.facts.has_claims:
             return None
