@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kubesim.api.documents import TextError, read_documents
 from kubesim.scheduler.configuration import ConfigurationError, read_configuration
 from kubesim.scheduler.contract import Plugin
 from kubesim.scheduler.profile import SchedulerConfig
-from kubesim.workload.documents import TextError, read_documents
 
 SchedulerSource = SchedulerConfig | Mapping[str, Any] | str | Path
 

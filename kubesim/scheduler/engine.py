@@ -327,14 +327,10 @@ class SchedulingEngine:
         return [str(table.names[row]) for row in np.flatnonzero(over_N)]
 
 
-<<<<<<< HEAD
 def _may_run(info: PodInfo) -> bool:
     """Whether the Pod can be one of a run: nothing about it is its own but name and uid."""
     obj = info.obj
     return "deletionTimestamp" not in obj["metadata"] and not (obj.get("status") or {}).get("nominatedNodeName")
 
 
-__all__ = ["GATED", "IGNORED", "SCHEDULED", "UNSCHEDULABLE", "Decision", "SchedulingEngine"]
-=======
 __all__ = ["GATED", "IGNORED", "SCHEDULED", "UNSCHEDULABLE", "WAITING", "Decision", "SchedulingEngine"]
->>>>>>> 265a4df (scheduler: QueueSort, Permit with waiting Pods, PreBind as steps, Bind and PostBind are plugins' too)

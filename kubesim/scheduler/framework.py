@@ -73,10 +73,7 @@ class Framework:
 
     def acts_after(self, pod: PodInfo) -> bool:
         """Whether Reserve, Permit or PreBind have anything to do for this Pod. O(plugins that have these)."""
-        for plugin in self._after:
-            if plugin.concerns(pod):
-                return True
-        return False
+        return any(plugin.concerns(pod) for plugin in self._after)
 
     # ---- after the choice ----------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """The binding subresource: give a Pod its node, once.
 
 Upstream: pkg/registry/core/pod/storage/storage.go (BindingREST, assignPod, setPodNodeAndMetadata). The Pod gets ``spec.nodeName``, the
-condition PodScheduled=True, loses its nomination, gets the annotations and labels of the Binding, and the zone and region of its node as labels
-(plugin/pkg/admission/podtopologylabels); its generation stays.
+condition PodScheduled=True, the annotations and labels of the Binding, and the zone and region of its node as labels
+(plugin/pkg/admission/podtopologylabels); its nomination goes, its generation stays.
 """
 
 from collections.abc import Generator
