@@ -46,7 +46,6 @@ POLICY = frozenset({  # what admission reads: a change of one of these makes rem
     "limitranges",
     "namespaces",
     "priorityclasses.scheduling.k8s.io",
-    "resourcequotas",
     "runtimeclasses.node.k8s.io",
     "serviceaccounts",
     "storageclasses.storage.k8s.io",

@@ -88,7 +88,8 @@ class View(Protocol):
 class Controller(Protocol):
     """One controller: a file in this folder exports a factory ``CONTROLLER``."""
 
-    name: str  # upstream's component name: "replicaset-controller"
+    name: str  # upstream's name: "replicaset-controller"
+    component: str  # the source of its events, empty for its name
     resource: str  # the kind whose keys it reconciles: "replicasets.apps"
     watches: Mapping[str, Mapper]
     indexes: Mapping[str, Mapping[str, IndexFunction]]  # resource -> name -> function, for view.indexed
@@ -101,7 +102,9 @@ class Controller(Protocol):
 
 
 class ControllerBase:
-    """A controller without indexes, derived views and rationed writes."""
+    """A controller without indexes, derived views and rationed writes, whose events come from its name."""
+
+    component = ""  # who its events are from, if not its name: upstream is not consistent
 
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {}
     derives: Sequence[Callable[[Any], Any]] = ()

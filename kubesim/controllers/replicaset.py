@@ -23,6 +23,7 @@ from kubesim.kernel.time import format_time
 
 RESOURCE = "replicasets.apps"
 BURST_REPLICAS = 500
+SelectorOf = Callable[[Object], Selector]
 
 
 def by_controller(obj: Object) -> tuple[str, ...]:
@@ -31,27 +32,37 @@ def by_controller(obj: Object) -> tuple[str, ...]:
     return (uid,) if uid else ()
 
 
-def pod_to_replica_sets(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
-    """The ReplicaSets whose counts a Pod event changed, and those that may want a new orphan."""
-    owned = view.derived(OwnedPods)
-    if not owned.changed and owned.orphan is None:
-        return ()
-    keys = [f"{group.namespace}/{group.owner['name']}" for group in owned.changed if group.owner["kind"] == "ReplicaSet"]
-    orphan = owned.orphan
-    if orphan is not None:
-        labels = orphan["metadata"].get("labels") or {}
-        for replica_set in view.list(RESOURCE, orphan["metadata"]["namespace"]):
-            if from_object(replica_set["spec"]["selector"]).matches(labels):
-                keys.append(key_of(replica_set))
-    return keys
+def pod_mapper(kind: str, resource: str, selector_of: SelectorOf) -> Mapper:
+    """The mapper of Pod events to the owners of ``kind`` whose counts they changed, and to those that may want a new orphan."""
+
+    def to_owners(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
+        owned = view.derived(OwnedPods)
+        if not owned.changed and owned.orphan is None:
+            return ()
+        keys = [f"{group.namespace}/{group.owner['name']}" for group in owned.changed if group.owner["kind"] == kind]
+        orphan = owned.orphan
+        if orphan is not None:
+            labels = orphan["metadata"].get("labels") or {}
+            for owner in view.list(resource, orphan["metadata"]["namespace"]):
+                if selector_of(owner).matches(labels):
+                    keys.append(key_of(owner))
+        return keys
+
+    return to_owners
+
+
+def selector_of(replica_set: Object) -> Selector:
+    """The selector of a ReplicaSet."""
+    return from_object(replica_set["spec"]["selector"])
 
 
 class ReplicaSetController(ControllerBase):
-    """Reconciles ReplicaSets by ``namespace/name``."""
+    """Reconciles ReplicaSets by ``namespace/name``; a ReplicationController is the same with another selector (its subclass)."""
 
     name = "replicaset-controller"
     resource = RESOURCE
-    watches: Mapping[str, Mapper] = {RESOURCE: own_key, "pods": pod_to_replica_sets}
+    selector_of: SelectorOf = staticmethod(selector_of)
+    watches: Mapping[str, Mapper] = {RESOURCE: own_key, "pods": pod_mapper("ReplicaSet", RESOURCE, selector_of)}
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {RESOURCE: {"controller": by_controller}}
     derives: Sequence[Callable[[Any], Any]] = (OwnedPods,)
     rationed = frozenset((RESOURCE,))
@@ -61,20 +72,20 @@ class ReplicaSetController(ControllerBase):
 
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
         """Bring the number of active Pods one burst nearer to ``spec.replicas``, and the status up to date."""
-        replica_set = view.get(RESOURCE, key)
+        replica_set = view.get(self.resource, key)
         if replica_set is None:
             return DONE
-        selector = from_object(replica_set["spec"]["selector"])
+        selector = self.selector_of(replica_set)
         owned = view.derived(OwnedPods)
         group = owned.group(replica_set["metadata"]["uid"])
         dying = bool(replica_set["metadata"].get("deletionTimestamp"))
-        claims = [] if dying else list(_claims(replica_set, selector, owned, group, view))
+        claims = [] if dying else list(_claims(self.resource, replica_set, selector, owned, group, view))
         if claims:
             return Result(claims)
         surplus = (group.active if group else 0) - replica_set["spec"].get("replicas", 1)
         status, wait_ns = counted_status(replica_set, group, now_ns)
         if surplus == 0 or dying:
-            return Result(_status_update(replica_set, status, None, surplus, now_ns), wait_ns)
+            return Result(_status_update(self.resource, replica_set, status, None, surplus, now_ns), wait_ns)
         if surplus < 0:
             requests: Sequence[Request] = [self._create_request(replica_set)] * min(-surplus, BURST_REPLICAS)
             on_success, on_failure = _created(replica_set), _failed(replica_set, "FailedCreate", "Error creating")
@@ -84,7 +95,7 @@ class ReplicaSetController(ControllerBase):
             on_success, on_failure = _deleted(replica_set), _failed(replica_set, "FailedDelete", "Error deleting")
 
         def after(error: ApiError | None) -> Sequence[Intent]:
-            return _status_update(replica_set, status, error, surplus, now_ns)
+            return _status_update(self.resource, replica_set, status, error, surplus, now_ns)
 
         return Result([Burst(requests, on_success, on_failure, after)], wait_ns)
 
@@ -112,7 +123,9 @@ def pod_of_template(owner: Object, template: Object) -> Object:
     return {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": template["spec"]}
 
 
-def _claims(replica_set: Object, selector: Selector, owned: OwnedPods, group: PodGroup | None, view: View) -> Iterable[Intent]:
+def _claims(
+    resource: str, replica_set: Object, selector: Selector, owned: OwnedPods, group: PodGroup | None, view: View
+) -> Iterable[Intent]:
     """Adoptions (after a live look whether the ReplicaSet is still there) and releases that are due."""
     namespace = replica_set["metadata"]["namespace"]
     orphans = [
@@ -128,7 +141,7 @@ def _claims(replica_set: Object, selector: Selector, owned: OwnedPods, group: Po
                 return ()
             return [adopt_request(replica_set, "pods", pod) for pod in orphans]
 
-        yield Burst([get(RESOURCE, namespace, replica_set["metadata"]["name"])], on_success=adopt)
+        yield Burst([get(resource, namespace, replica_set["metadata"]["name"])], on_success=adopt)
     if group is not None and any(not selector.matches(dict(labels)) for labels in group.labels_all):
         for key, state in group.states.items():
             pod = view.get("pods", key)
@@ -193,7 +206,7 @@ def counted_status(replica_set: Object, group: PodGroup | None, now_ns: int) -> 
     return status, wait_ns
 
 
-def _status_update(replica_set: Object, status: Object, error: ApiError | None, surplus: int, now_ns: int) -> Sequence[Intent]:
+def _status_update(resource: str, replica_set: Object, status: Object, error: ApiError | None, surplus: int, now_ns: int) -> Sequence[Intent]:
     """Write the status if it differs; a failure to create or delete becomes the condition ReplicaFailure."""
     old = replica_set.get("status") or {}
     new = {**status, "observedGeneration": replica_set["metadata"].get("generation", 0)}
@@ -209,7 +222,7 @@ def _status_update(replica_set: Object, status: Object, error: ApiError | None, 
         new["conditions"] = conditions
     if new == old:
         return ()
-    return (update(RESOURCE, {**replica_set, "status": new}, "status"),)
+    return (update(resource, {**replica_set, "status": new}, "status"),)
 
 
 CONTROLLER = ReplicaSetController

@@ -118,7 +118,7 @@ class _Worker:
         self.kernel = manager.kernel
         self.link = manager.link
         self.user = controller.name
-        self.recorder = EventRecorder(manager.link, controller.name, user=controller.name)
+        self.recorder = EventRecorder(manager.link, controller.component or controller.name, user=controller.name)
         self.wakeup = Wakeup(manager.kernel, self.process)
         self.queue = WorkQueue(manager.kernel, self.wakeup.set)
         self.expectations = Expectations(self._informer_of)

@@ -19,7 +19,7 @@ SYMBOL, FULL_SYMBOL = re.compile(r"<([a-z]+):\d+>"), re.compile(r"<[a-z]+:\d+>")
 TIME = re.compile(r"<t[+-][0-9.]+>|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 CONCURRENT_SECONDS = 0.25  # two changes nearer than this in time may come in either order
 PLACEMENT = {"nodeName", "hostIP", "hostIPs", "topology.kubernetes.io/zone", "zone", "containerID"}
-NOT_UPSTREAM = {"openshift-service-ca.crt"}  # a controller of the recorded build that Kubernetes does not have
+OF_EVERY_NAMESPACE = ("kube-root-ca.crt", "openshift-service-ca.crt")
 CLUSTER_SCOPED = ("persistentvolumes", "storageclasses", "nodes", "namespaces", "priorityclasses", "volumeattachments")
 
 
@@ -40,18 +40,16 @@ def _made_by(scenario: Object) -> frozenset[str]:
 
 
 def _is_ours(plural: str, name: str, made: frozenset[str]) -> bool:
-    if name in NOT_UPSTREAM:
-        return False
     return plural not in CLUSTER_SCOPED or name in made or name.startswith("pvc-")
 
 
 def _kept(objects: Sequence[Object], made: frozenset[str]) -> list[Object]:
-    """The objects of this scenario; a namespace always has the ConfigMap of the root CA, which the recordings mostly leave out."""
+    """The objects of this scenario; what every namespace has is left out, as in most recordings."""
     return [
         obj
         for obj in objects
         if _is_ours("" if obj["metadata"].get("namespace") else f"{obj['kind'].lower()}s", obj["metadata"]["name"], made)
-        and obj["metadata"]["name"] != "kube-root-ca.crt"
+        and obj["metadata"]["name"] not in OF_EVERY_NAMESPACE
     ]
 
 

@@ -74,6 +74,9 @@ class Replay:
         self.scheduler.start()
         self.server.audit.append(self._on_write)
         self.send(create("namespaces", "", {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": NAMESPACE}}))
+        # The recorded controller manager had a controller more than Kubernetes has: every namespace holds this ConfigMap.
+        metadata = {"name": "openshift-service-ca.crt", "namespace": NAMESPACE}
+        self.send(create("configmaps", NAMESPACE, {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata}))
         self._run(5 * SECOND - (self.kernel.now_ns - (start_ns - 5 * SECOND)))
         self._drain()
         self.start_ns = self.kernel.now_ns
