@@ -335,7 +335,7 @@ class Symbols:
         if obj["kind"] == "Job" and owner.get("kind") == "CronJob":
             self._symbol("minute", metadata["name"].rpartition("-")[2])
         generate = metadata.get("generateName")
-        if generate and metadata["name"].startswith(generate):
+        if generate and metadata["name"].startswith(generate) and len(metadata["name"]) == len(generate) + 5:
             self._symbol("gen", metadata["name"][len(generate) :])
         if obj["kind"] == "Service":
             for address in (obj.get("spec") or {}).get("clusterIPs") or ():
