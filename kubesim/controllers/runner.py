@@ -126,6 +126,7 @@ class _Worker:
         self.ration = manager.new_ration()
         self.reconcile_count = 0
         self._fans: dict[str, _Fan] = {}  # of all controllers, by resource
+        self._gathered: dict[str, int] = {}  # keys that wait for what else comes
         self._going = False
 
     def wire(self, fans: dict[str, _Fan]) -> None:
@@ -140,7 +141,7 @@ class _Worker:
         for resource, mapper in self.controller.watches.items():
             caches.informer(resource)
             fan = fans.setdefault(resource, _Fan())
-            entry = (mapper, self.view, self.queue.add)
+            entry = (mapper, self.view, self._adder(resource))
             fan.deleted.append(entry)
             if resource not in self.controller.only_deleted:
                 fan.mappers.append(entry)
@@ -162,6 +163,24 @@ class _Worker:
             self._work(queue.get())
         if len(queue):
             self.wakeup.set()
+
+    def _adder(self, resource: str) -> Callable[[str], object]:
+        """How keys from changes of a resource get into the queue: at once, or together after the controller's delay."""
+        delay_ns = self.controller.delays.get(resource, 0)
+        if not delay_ns:
+            return self.queue.add
+        kernel, gathered = self.kernel, self._gathered
+
+        def ripe(key: str) -> None:
+            del gathered[key]
+            self.queue.add(key)
+
+        def gather(key: str) -> None:
+            # Not the queue's own delay: that is replaced when a reconcile ends, and this change may have come after it began.
+            if key not in gathered:
+                gathered[key] = kernel.after(delay_ns, ripe, key)
+
+        return gather
 
     def _informer_of(self, resource: str) -> Informer | None:
         return self.manager.informers.informer(resource) if resource in self.controller.watches else None

@@ -38,9 +38,36 @@ def evict(server: "ApiServer", resource: Resource, request: Request) -> Generato
     options = {**(eviction.get("deleteOptions") or {}), **request.options}
     if not _needs_no_budget(pod):
         yield from _spend(server, pod, request, bool(options.get("dryRun")))
+    if not options.get("dryRun"):
+        yield from _mark(server, resource, request)
     deletion = Request("delete", resource.name, request.namespace, request.name, options=options, user=request.user)
     yield from delete(server, resource, deletion)
     return SUCCESS
+
+
+def _mark(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, None]:
+    """Say in the Pod's conditions that it is disrupted, and by whom (addConditionAndDeletePod). Raises ApiError 404 or 429."""
+    key = resource.key(request.namespace, request.name)
+    for _ in range(TRIES_MAX):
+        found = yield ("get", key)
+        if found is None:
+            raise not_found(resource.name, request.name)
+        pod = found.value
+        status = pod.get("status") or {}
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
+        if pod["metadata"].get("generation"):
+            condition["observedGeneration"] = pod["metadata"]["generation"]
+        conditions = set_condition(status.get("conditions"), condition, server.now_text())
+        if conditions is status.get("conditions"):
+            return
+        fresh = {**pod, "metadata": {**pod["metadata"], "resourceVersion": ""}, "status": {**status, "conditions": conditions}}
+        fresh = server.sealed(fresh)
+        revision = yield ("put_if", key, fresh, found.mod_revision)
+        if revision:
+            write = Request("update", resource.name, request.namespace, request.name, fresh, "status", user=request.user)
+            server.committed(write, resource, key, fresh, revision)
+            return
+    raise _too_many("the Pod keeps changing")
 
 
 def _needs_no_budget(pod: Object) -> bool:
