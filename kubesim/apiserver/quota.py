@@ -1,7 +1,8 @@
 """ResourceQuota: what an object uses of a quota, and the charge that a create pays before it is stored.
 
 The charge comes last in admission: the usage in the status of every quota that covers the object is raised by compare-and-put, so that
-concurrent creates can never use more than there is; a create that fails afterwards leaves the charge until the quota controller counts again.
+concurrent creates can never use more than there is; a create that fails afterwards leaves the charge until the quota controller counts
+again.
 
 Upstream: plugin/pkg/admission/resourcequota (controller.go: checkQuotas, CheckRequest), pkg/quota/v1/evaluator/core. Left out: charges for
 updates (a Service that becomes a NodePort, a claim that grows), which the controller counts afterwards; limitedResources; device classes.

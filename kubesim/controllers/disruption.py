@@ -1,10 +1,10 @@
 """The disruption controller: how many Pods a PodDisruptionBudget still allows to be evicted.
 
-The eviction subresource spends from ``status.disruptionsAllowed`` and notes whom in ``status.disruptedPods``; this controller counts what is
-healthy, and forgets a Pod that was noted once it is being deleted, or two minutes later.
+The eviction subresource spends from ``status.disruptionsAllowed`` and notes whom in ``status.disruptedPods``; this controller counts what
+is healthy, and forgets a Pod that was noted once it is being deleted, or two minutes later.
 
-Upstream: pkg/controller/disruption/disruption.go. Left out: custom kinds with a scale subresource as owners, the clean-up of DisruptionTarget
-conditions of Pods that nobody deleted.
+Upstream: pkg/controller/disruption/disruption.go. Left out: custom kinds with a scale subresource as owners, the clean-up of
+DisruptionTarget conditions of Pods that nobody deleted.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -128,7 +128,11 @@ def expected_scale(pods: Sequence[Object], view: View) -> tuple[int, list[str], 
         namespace = pod["metadata"]["namespace"]
         resource = SCALED.get(reference["kind"])
         if resource is None:
-            return 0, [], f"{reference['kind'].lower()}s.{reference['apiVersion'].partition('/')[0]} does not implement the scale subresource"
+            return (
+                0,
+                [],
+                f"{reference['kind'].lower()}s.{reference['apiVersion'].partition('/')[0]} does not implement the scale subresource",
+            )
         owner = view.get(resource, f"{namespace}/{reference['name']}")
         if owner is None or owner["metadata"]["uid"] != reference["uid"]:
             return 0, [], f'found no controllers for pod "{pod["metadata"]["name"]}"'
@@ -189,7 +193,7 @@ def _failed(budget: Object, error: str, now_ns: int) -> Object:
 
 
 def _with(budget: Object, condition: Object, now_ns: int) -> list[Object]:
-    return set_condition((budget.get("status") or {}).get("conditions"), condition, format_time(now_ns))
+    return list(set_condition((budget.get("status") or {}).get("conditions"), condition, format_time(now_ns)))
 
 
 def _written(budget: Object, status: Object) -> list[Intent]:
@@ -201,9 +205,9 @@ def _unmanaged_text(budget: Object) -> str:
     labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
     shown = f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{}},}}"
     return (
-        f"Pods selected by this PodDisruptionBudget (selector: {shown}) were found to be unmanaged. As a result, the status of the PDB cannot "
-        'be calculated correctly, which may result in undefined behavior. To account for these pods please set ".spec.minAvailable" field of '
-        "the PDB to an integer value."
+        f"Pods selected by this PodDisruptionBudget (selector: {shown}) were found to be unmanaged. As a result, the status of the PDB "
+        "cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set "
+        '".spec.minAvailable" field of the PDB to an integer value."'
     )
 
 

@@ -86,7 +86,8 @@ def contents(endpoints: Object) -> dict[Family, list[Object]]:
     found: dict[Family, list[Object]] = {}
     for subset in endpoints.get("subsets") or ():
         ports = tuple(
-            (port.get("name", ""), port.get("protocol", "TCP"), port["port"], port.get("appProtocol", "")) for port in subset.get("ports") or ()
+            (port.get("name", ""), port.get("protocol", "TCP"), port["port"], port.get("appProtocol", ""))
+            for port in subset.get("ports") or ()
         )
         room = ADDRESSES_MAX
         for field, ready in (("addresses", True), ("notReadyAddresses", False)):
@@ -107,7 +108,8 @@ def _endpoint(address: Object, ready: bool) -> Object:
 
 def _family_of(slice_: Object) -> Family:
     ports = tuple(
-        (port.get("name") or "", port.get("protocol", "TCP"), port["port"], port.get("appProtocol", "")) for port in slice_.get("ports") or ()
+        (port.get("name") or "", port.get("protocol", "TCP"), port["port"], port.get("appProtocol", ""))
+        for port in slice_.get("ports") or ()
     )
     return slice_["addressType"], ports
 

@@ -206,7 +206,9 @@ def counted_status(replica_set: Object, group: PodGroup | None, now_ns: int) -> 
     return status, wait_ns
 
 
-def _status_update(resource: str, replica_set: Object, status: Object, error: ApiError | None, surplus: int, now_ns: int) -> Sequence[Intent]:
+def _status_update(
+    resource: str, replica_set: Object, status: Object, error: ApiError | None, surplus: int, now_ns: int
+) -> Sequence[Intent]:
     """Write the status if it differs; a failure to create or delete becomes the condition ReplicaFailure."""
     old = replica_set.get("status") or {}
     new = {**status, "observedGeneration": replica_set["metadata"].get("generation", 0)}

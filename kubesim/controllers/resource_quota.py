@@ -1,9 +1,10 @@
 """The ResourceQuota controller: counts what is used of every quota, from the caches.
 
-Admission charges creates (``apiserver/quota.py``); this controller counts anew when a quota comes or changes and when something that a quota
-counts is deleted, ends or changes its type. O(objects of the counted kinds in the namespace), and nothing where there is no quota.
+Admission charges creates (``apiserver/quota.py``); this controller counts anew when a quota comes or changes and when something that a
+quota counts is deleted, ends or changes its type. O(objects of the counted kinds in the namespace), and nothing where there is no quota.
 
-Upstream: pkg/controller/resourcequota (resource_quota_controller.go, resource_quota_monitor.go). Left out: the full resync every five minutes.
+Upstream: pkg/controller/resourcequota (resource_quota_controller.go, resource_quota_monitor.go). Left out: the full resync every five
+minutes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,9 +30,11 @@ def mapper_of(resource: str) -> Mapper:
 
     def to_quotas(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
         obj = new if new is not None else old
-        if obj is None or old is None or (new is not None and not _changes_usage(resource, old, new)):
+        if obj is None or old is None or not view.list(RESOURCE) or (new is not None and not _changes_usage(resource, old, new)):
             return ()
-        return [f"{quota['metadata']['namespace']}/{quota['metadata']['name']}" for quota in view.list(RESOURCE, obj["metadata"]["namespace"])]
+        return [
+            f"{quota['metadata']['namespace']}/{quota['metadata']['name']}" for quota in view.list(RESOURCE, obj["metadata"]["namespace"])
+        ]
 
     return to_quotas
 
@@ -83,7 +86,9 @@ def _is_about(name: str, resource: str) -> bool:
     if name == count_name(resource) or name == resource:
         return True
     if resource == "pods":
-        return not name.startswith("count/") and name not in PLAIN_COUNTS and not name.startswith("services.") and "storageclass" not in name
+        return (
+            not name.startswith("count/") and name not in PLAIN_COUNTS and not name.startswith("services.") and "storageclass" not in name
+        )
     if resource == SERVICES:
         return name.startswith("services.")
     return resource == CLAIMS and (name == "requests.storage" or "storageclass" in name)

@@ -202,8 +202,19 @@ class _Job:
     """The intents of one reconcile on their way; answers may come in place or later. One at a time per key."""
 
     __slots__ = (
-        "again", "batch_size", "burst", "burst_error", "error", "intents", "key", "outstanding", "position", "reports", "stepping",
-        "worker", "wrote"
+        "again",
+        "batch_size",
+        "burst",
+        "burst_error",
+        "error",
+        "intents",
+        "key",
+        "outstanding",
+        "position",
+        "reports",
+        "stepping",
+        "worker",
+        "wrote",
     )
 
     def __init__(self, worker: _Worker, key: str, result: Result) -> None:

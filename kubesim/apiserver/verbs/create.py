@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from kubesim.api.errors import ApiError, already_exists, bad_request, invalid
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import CREATE, Attributes
-from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.quota import RESOURCE as QUOTAS
 from kubesim.apiserver.quota import charge
+from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.kernel.time import format_time
 

@@ -8,7 +8,6 @@ Upstream: pkg/controller/cronjob (cronjob_controllerv2.go, utils.go).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
 
 from kubesim.api.errors import ApiError
 from kubesim.api.kinds.parts.cron import Schedule, parse
@@ -17,7 +16,7 @@ from kubesim.apiserver.requests import Object, Request, create, delete, get, upd
 from kubesim.client.informer import IndexFunction
 from kubesim.controllers.contract import DONE, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, own_key
 from kubesim.controllers.cronjob.schedule import MISSED_MANY, Due, most_recent, next_time
-from kubesim.controllers.cronjob.zones import rfc3339, zone
+from kubesim.controllers.cronjob.zones import Zone, rfc1123, rfc3339, zone
 from kubesim.controllers.replicaset import by_controller
 from kubesim.kernel.time import MILLISECOND, SECOND, format_time, parse_time
 
@@ -164,7 +163,7 @@ class _Sync:
         deadline = self.spec.get("startingDeadlineSeconds")
         return max(earliest, self.now - deadline) if with_deadline and deadline is not None else earliest
 
-    def wait_for_next(self, schedule: Schedule, where: tzinfo) -> None:
+    def wait_for_next(self, schedule: Schedule, where: Zone) -> None:
         """Look again at the next time of the schedule."""
         due = most_recent(schedule, self.earliest(with_deadline=False), self.now, where)
         recent = due.time if due.time is not None else (self.now if due.missed else due.earliest)
@@ -172,13 +171,12 @@ class _Sync:
         if time is not None:
             self.wait_ns = max(time * SECOND + LATE_NS - self.now_ns, 0) or 1
 
-    def start(self, due: Due, where: tzinfo) -> list[Intent] | None:
+    def start(self, due: Due, where: Zone) -> list[Intent] | None:
         """Create the Job of a time, if deadline, history and concurrency policy allow it."""
         assert due.time is not None
         deadline = self.spec.get("startingDeadlineSeconds")
         if deadline is not None and due.time + deadline < self.now:
-            text = datetime.fromtimestamp(due.time, UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
-            self.said("Warning", "MissSchedule", f"Missed scheduled time to start a job: {text}")
+            self.said("Warning", "MissSchedule", f"Missed scheduled time to start a job: {rfc1123(due.time)}")
             return None
         job = self.new_job(due.time, where)
         name, scheduled = job["metadata"]["name"], format_time(due.time * SECOND)
@@ -221,7 +219,7 @@ class _Sync:
 
         return Burst([create(JOBS, namespace, job)], created, failed, expected=("AlreadyExists",))
 
-    def new_job(self, time: int, where: tzinfo) -> Object:
+    def new_job(self, time: int, where: Zone) -> Object:
         """The Job of a time."""
         template, metadata = self.spec["jobTemplate"], self.cronjob["metadata"]
         own = template.get("metadata") or {}

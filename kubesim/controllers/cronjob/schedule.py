@@ -6,11 +6,10 @@ does not occur, an hour that occurs twice occurs twice.
 Upstream: robfig/cron v3 (spec.go, constantdelay.go), pkg/controller/cronjob/utils.go (mostRecentScheduleTime).
 """
 
-from datetime import tzinfo
 from typing import NamedTuple
 
 from kubesim.api.kinds.parts.cron import Schedule
-from kubesim.controllers.cronjob.zones import instant, local
+from kubesim.controllers.cronjob.zones import Zone, instant, local
 
 MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3600, 86400
 YEARS_MAX = 5
@@ -25,7 +24,7 @@ class Due(NamedTuple):
     missed: int
 
 
-def next_time(schedule: Schedule, after: int, where: tzinfo) -> int | None:
+def next_time(schedule: Schedule, after: int, where: Zone) -> int | None:
     """The first time of a schedule after ``after``, None if there is none within five years. All in seconds."""
     if schedule.every_seconds:
         return after + schedule.every_seconds
@@ -63,7 +62,7 @@ def _is_day(schedule: Schedule, day: int, weekday: int) -> bool:
     return of_month and of_week if schedule.days_are_and else of_month or of_week
 
 
-def _next_midnight(midnight: int, where: tzinfo) -> int:
+def _next_midnight(midnight: int, where: Zone) -> int:
     """The beginning of the next day; where daylight saving has none, the hour that the day begins with."""
     today = local(midnight, where)
     time = midnight + DAY_SECONDS
@@ -77,7 +76,7 @@ def _next_midnight(midnight: int, where: tzinfo) -> int:
     return time
 
 
-def most_recent(schedule: Schedule, earliest: int, now: int, where: tzinfo) -> Due:
+def most_recent(schedule: Schedule, earliest: int, now: int, where: Zone) -> Due:
     """The last time of a schedule in (earliest, now]. Raises ValueError for a schedule that is due twice a second."""
     first = next_time(schedule, earliest, where)
     if first is None or now < first:

@@ -1,12 +1,14 @@
 """Time zones by name, from the ``tzdata`` package, so that every machine has the same ones; from the system where it is not installed.
 
-UTC needs neither. Times are seconds since the Unix epoch.
+UTC needs neither. Times are seconds since the Unix epoch. Calendars only: nothing here asks what time it is.
 """
 
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
+
+Zone = tzinfo
 
 
 @lru_cache(256)
@@ -38,6 +40,11 @@ def rfc3339(seconds: int, where: tzinfo) -> str:
     """The text of a time in a zone, as Go's time.RFC3339 writes it."""
     text = local(seconds, where).isoformat(timespec="seconds")
     return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
+
+
+def rfc1123(seconds: int) -> str:
+    """The text of a time in UTC, as Go's time.RFC1123Z writes it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
 
 
 def instant(year: int, month: int, day: int, hour: int, where: tzinfo) -> int:

@@ -1,8 +1,8 @@
 """The DaemonSet controller: one Pod on every node that fits.
 
-A reconcile takes one step and returns: claim Pods and revisions; bring the revision of the present template up to date; create and delete Pods
-(at most 250), else take a step of the rolling update; write the status; drop history. A Pod that failed is deleted with back-off, from
-one second to fifteen minutes per node.
+A reconcile takes one step and returns: claim Pods and revisions; bring the revision of the present template up to date; create and delete
+Pods (at most 250), else take a step of the rolling update; write the status; drop history. A Pod that failed is deleted with back-off,
+from one second to fifteen minutes per node.
 
 Upstream: pkg/controller/daemon (daemon_controller.go, update.go).
 """
@@ -191,9 +191,7 @@ def _claims(daemon_set: Object, view: View) -> list[Intent]:
 class _Sync:
     """One step, once Pods and revisions are claimed and the revision of the present template is there."""
 
-    def __init__(
-        self, controller: DaemonSetController, daemon_set: Object, revisions: Sequence[Object], view: View, now_ns: int
-    ) -> None:
+    def __init__(self, controller: DaemonSetController, daemon_set: Object, revisions: Sequence[Object], view: View, now_ns: int) -> None:
         self.controller = controller
         self.set = daemon_set
         self.revisions = revisions
@@ -244,7 +242,9 @@ class _Sync:
         pods = [pod for key in self.state.pods_on.get(name, ()) if (pod := self.view.get("pods", key)) is not None]
         pods = [pod for pod in pods if not (_phase(pod) in ("Succeeded", "Failed") and pod["metadata"].get("deletionTimestamp"))]
         if node is None:
-            stranded = tuple(key_of(pod) for pod in pods if not pod["spec"].get("nodeName") and not pod["metadata"].get("deletionTimestamp"))
+            stranded = tuple(
+                key_of(pod) for pod in pods if not pod["spec"].get("nodeName") and not pod["metadata"].get("deletionTimestamp")
+            )
             return Standing(delete=stranded) if stranded else NOTHING
         should_run, should_stay = self.template.fits(node)
         if not pods:

@@ -1,7 +1,7 @@
 """The Pods of each DaemonSet by node, and the nodes that must be looked at again: a derived view, kept by difference.
 
-What a node needs is worked out by the controller when something about the node has changed, and summed up here, so a DaemonSet on 5,000 nodes
-whose Pods become ready one by one costs the same per Pod as one on five.
+What a node needs is worked out by the controller when something about the node has changed, and summed up here, so a DaemonSet on 5,000
+nodes whose Pods become ready one by one costs the same per Pod as one on five.
 """
 
 from typing import NamedTuple
@@ -17,8 +17,8 @@ NONE, UNAVAILABLE, FORCED, CANDIDATE, SURGED, REPLACED = range(6)  # where a nod
 class Standing(NamedTuple):
     """What a node means for its DaemonSet.
 
-    ``rolling`` without surge: UNAVAILABLE counts against the limit, FORCED has an old Pod that is not available (replaced at once), CANDIDATE
-    an old one that is. With surge: FORCED and CANDIDATE get a new Pod beside the old one, SURGED waits for it, REPLACED has it.
+    ``rolling`` without surge: UNAVAILABLE counts against the limit, FORCED has an old Pod that is not available (replaced at once),
+    CANDIDATE an old one that is. With surge: FORCED and CANDIDATE get a new Pod beside the old one, SURGED waits for it, REPLACED has it.
     """
 
     desired: bool = False
@@ -32,6 +32,11 @@ class Standing(NamedTuple):
     rolling: int = NONE
     old_pod: str = ""  # the key of the Pod that a rolling update would delete
     look_again_ns: int = 0  # when time alone changes this
+
+    @property
+    def flags(self) -> tuple[bool, bool, bool, bool, bool, bool]:
+        """What is counted: desired, scheduled, misscheduled, ready, available, updated."""
+        return self[:6]
 
 
 NOTHING = Standing()
@@ -56,8 +61,8 @@ class DaemonState:
     def set(self, node: str, new: Standing) -> None:
         """Put a node's standing in place of the one it had. O(1)."""
         old = self.standing.pop(node, NOTHING)
-        for place in range(6):
-            self.counts[place] += new[place] - old[place]
+        for place, (now, before) in enumerate(zip(new.flags, old.flags)):
+            self.counts[place] += now - before
         if old.rolling:
             self.by_rolling[old.rolling].pop(node, None)
         if new.rolling:
@@ -77,14 +82,16 @@ class DaemonState:
     def check(self) -> None:
         """Verify the sums against the standings. Raises AssertionError."""
         for place in range(6):
-            assert self.counts[place] == sum(standing[place] for standing in self.standing.values()), (place, self.counts)
+            assert self.counts[place] == sum(standing.flags[place] for standing in self.standing.values()), (place, self.counts)
         assert set(self.create) == {node for node, standing in self.standing.items() if standing.create}
         for rolling in range(1, 6):
             assert set(self.by_rolling[rolling]) == {node for node, standing in self.standing.items() if standing.rolling == rolling}
 
 
 class DaemonPods:
-    """The derived view: ``of(uid)`` is the state of a DaemonSet; ``changed_node`` is set while a node event that may matter is delivered."""
+    """The derived view: ``of(uid)`` is the state of a DaemonSet; ``changed_node`` is set while a node event that may matter is
+    delivered.
+    """
 
     __slots__ = ("_owner_of", "changed_node", "states")
 

@@ -103,9 +103,7 @@ class DeploymentController(ControllerBase):
         REPLICA_SETS: replica_set_to_deployments,
         "pods": deleted_pod_to_deployment,
     }
-    indexes: Mapping[str, Mapping[str, IndexFunction]] = {
-        REPLICA_SETS: {"controller": by_controller, "orphan": orphans_by_namespace}
-    }
+    indexes: Mapping[str, Mapping[str, IndexFunction]] = {REPLICA_SETS: {"controller": by_controller, "orphan": orphans_by_namespace}}
     derives: Sequence[Callable[[Any], Any]] = (OwnedPods,)
     only_deleted = frozenset(("pods",))
     rationed = frozenset((DEPLOYMENTS,))

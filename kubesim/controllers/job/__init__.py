@@ -1,7 +1,8 @@
 """The Job controller: Pods until enough of them have succeeded, each counted exactly once.
 
-A change of a Pod is taken in a second later, together with what else happens until then, as upstream does. A Pod that still has the finalizer
-although its Job is gone or finished loses it ("orphan" keys). Jobs that another controller manages (``spec.managedBy``) are left alone.
+A change of a Pod is taken in a second later, together with what else happens until then, as upstream does. A Pod that still has the
+finalizer although its Job is gone or finished loses it ("orphan" keys). Jobs that another controller manages (``spec.managedBy``) are left
+alone.
 
 Upstream: pkg/controller/job/job_controller.go; the sync itself is in ``sync.py``.
 """
@@ -13,7 +14,7 @@ from kubesim.api.meta import controller_of, key_of
 from kubesim.api.selectors import from_object
 from kubesim.apiserver.requests import Object, get, patch
 from kubesim.client.owners import adopt_request, release_request
-from kubesim.controllers.contract import DONE, Burst, ControllerBase, Intent, Mapper, Result, View, own_key
+from kubesim.controllers.contract import DONE, Burst, ControllerBase, Intent, Mapper, Result, View
 from kubesim.controllers.job.pods import FINALIZER, Maker, is_tracked
 from kubesim.controllers.job.sync import RESOURCE, Record, Sync, is_finished
 from kubesim.controllers.owned_pods import OwnedPods, state_of

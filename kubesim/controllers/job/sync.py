@@ -1,4 +1,5 @@
-"""One sync of a Job: from its Pods to Pods to create or delete, finalizers to remove, and the status, in the order that counts each Pod once.
+"""One sync of a Job: from its Pods to Pods to create or delete, finalizers to remove, and the status, in the order that counts each Pod
+once.
 
 The order is what makes the count exact whenever the controller stops: first the uids of ended Pods are written to
 ``status.uncountedTerminatedPods`` together with the counters known so far, then the finalizers of those Pods are removed, then the uids
@@ -116,7 +117,9 @@ class Sync:
         else:
             self.manage(succeeded)
         counts = {"active": self.active_count, "ready": self.ready, "terminating": self.terminating}
-        self.flush = self.flush or any(counts[field] != (was[field] if was[field] is not None else -1) for field in ("ready", "terminating"))
+        self.flush = self.flush or any(
+            counts[field] != (was[field] if was[field] is not None else -1) for field in ("ready", "terminating")
+        )
         self.flush = self.flush or self.active_count != (was["active"] or 0)
         self.status |= counts
         return Result([*self.before, *self.tracked()], self.requeue_ns)
@@ -176,6 +179,7 @@ class Sync:
                 self.again(left_ns)
 
     def past_limit_of_restarts(self, limit: int) -> bool:
+        """Whether containers that restart in place have used the limit up."""
         if self.spec["template"]["spec"].get("restartPolicy") != "OnFailure":
             return False
         restarts = sum_restarts(self.pods)
@@ -243,6 +247,7 @@ class Sync:
             self.suspend_or_resume()
 
     def suspend_or_resume(self) -> None:
+        """Say so when the Job has been suspended or resumed."""
         known = next((each for each in self.status.get("conditions") or () if each["type"] == "Suspended"), None)
         if self.suspended and (known is None or known["status"] != "True"):
             self.set_condition(self.new_condition("Suspended", "JobSuspended", "Job suspended"))
@@ -327,6 +332,7 @@ class Sync:
         return now
 
     def wait_of(self, index: int) -> int:
+        """The back-off that is left of an index."""
         last = self.delayed.get(index)
         return 0 if last is None else backoff_left_ns(absolute_failure_count(last) + 1, finished_ns(last), self.now_ns)
 
@@ -366,6 +372,7 @@ class Sync:
         return patch("pods", metadata["namespace"], metadata["name"], body, "strategic")
 
     def said_failure(self, reason: str, what: str) -> Callable[[ApiError], Sequence[Intent]]:
+        """The event about a failure."""
         return lambda error: [EventIntent(self.job, "Warning", reason, f"{what}: {error.message}")]
 
     def after(self, error: ApiError | None) -> Sequence[Intent]:
@@ -461,6 +468,7 @@ class Sync:
         return self.new_condition(final, condition["reason"], condition["message"])
 
     def write_indexes(self) -> None:
+        """Write what is known of the indexes of an indexed Job."""
         if not self.indexed:
             return
         text = numbers.format_indexes(self.succeeded_indexes)
@@ -521,6 +529,4 @@ class Sync:
     def ordered(status: Object) -> Object:
         """The fields in upstream's order, zeros left out where upstream leaves them out."""
         omitted: tuple[Any, ...] = ("active", "succeeded", "failed", "completedIndexes", "conditions", "startTime", "completionTime")
-        return {
-            field: status[field] for field in STATUS_ORDER if status.get(field) is not None and (status[field] or field not in omitted)
-        }
+        return {field: status[field] for field in STATUS_ORDER if status.get(field) is not None and (status[field] or field not in omitted)}

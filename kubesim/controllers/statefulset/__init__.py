@@ -204,7 +204,9 @@ class _Sync:
             claims += missing_claims(self.set, pod, self.view)
             pods.append(create("pods", self.namespace, pod))
         mend = [request for pod in found.mend for request in self.mending(pod)]
-        deletes = [delete("pods", self.namespace, pod["metadata"]["name"], preconditions={"uid": pod["metadata"]["uid"]}) for pod in found.delete]
+        deletes = [
+            delete("pods", self.namespace, pod["metadata"]["name"], preconditions={"uid": pod["metadata"]["uid"]}) for pod in found.delete
+        ]
         if not (claims or pods or mend or deletes):
             return []
         intents: list[Intent] = []

@@ -50,7 +50,9 @@ def references_of(claim: Object, stateful_set: Object, pod: Object) -> list[Obje
     """The owner references that a claim should have: others' stay, ours by the policy unless somebody else controls it."""
     name, set_name = pod["metadata"]["name"], stateful_set["metadata"]["name"]
     ours = (("Pod", name), ("StatefulSet", set_name))
-    others = [reference for reference in claim["metadata"].get("ownerReferences") or () if (reference["kind"], reference["name"]) not in ours]
+    others = [
+        reference for reference in claim["metadata"].get("ownerReferences") or () if (reference["kind"], reference["name"]) not in ours
+    ]
     if any(reference.get("controller") for reference in others):
         return others
     owner = wanted_owner(stateful_set, pod)

@@ -29,7 +29,9 @@ ENDED = ("Failed", "Succeeded")
 
 
 class Plan(NamedTuple):
-    """Ordinals to create, Pods to delete, Pods that lack their claims, Pods to mend; when to look again; ``outdated``: deleted to be updated."""
+    """Ordinals to create, Pods to delete, Pods that lack their claims, Pods to mend; when to look again; ``outdated``: deleted to be
+    updated.
+    """
 
     create: list[int]
     delete: list[Object]
@@ -179,7 +181,9 @@ def plan(
     is_mended: Callable[[Object], bool],
     may_create: Callable[[int], bool],
 ) -> Plan:
-    """What to do next. ``is_mended(pod)``: identity and claims are as they should be; ``may_create(ordinal)``: no claim of a former Pod is left."""
+    """What to do next. ``is_mended(pod)``: identity and claims are as they should be; ``may_create(ordinal)``: no claim of a former Pod is
+    left.
+    """
     return _Pass(stateful_set, pods, now_ns, is_mended, may_create).run(update_revision)
 
 
