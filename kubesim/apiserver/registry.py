@@ -65,7 +65,7 @@ class Resource:
         self.namespaced = kind.namespaced
         self.prefix = prefix
         self.returns_deleted = self.name in RETURNS_DELETED
-        self.is_policy = self.name in POLICY
+        self.is_policy = self.name in POLICY or self.name == "resourcequotas"
 
     def key(self, namespace: str, name: str) -> bytes:
         """The etcd key of an object."""

@@ -23,6 +23,7 @@ from kubesim.apiserver.event_leases import EventLeases
 from kubesim.apiserver.frozen import freeze
 from kubesim.apiserver.managed_fields import FieldTracker
 from kubesim.apiserver.metadata import stamped
+from kubesim.apiserver.quota import RESOURCE as QUOTAS
 from kubesim.apiserver.registry import Registry, Resource, no_such_method, no_such_resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.services import ServiceExtension
@@ -76,6 +77,7 @@ class ApiServer:
         self.debug = debug
         self.audit: list[Audit] = []
         self.registry = Registry(kinds)
+        self.has_quotas = False  # whether there has ever been a ResourceQuota
         self.admission = AdmissionChain(choose_plugins(profile), self)
         self.uid_stream = kernel.rng(f"{name}/uid")
         self.name_stream = kernel.rng(f"{name}/generated-name")
@@ -215,13 +217,16 @@ class ApiServer:
         now_ns = self.kernel.now_ns
         self._record(now_ns, request.user, request.verb, resource.name, key.decode(), revision)
         if resource.is_policy:
-            self._policy_changed(revision)
+            self._policy_changed(resource, revision)
         if not self._compactor.is_armed:
             self._compactor.written()
         for function in self.audit:
             function(now_ns, request, obj, revision)
 
-    def _policy_changed(self, revision: int) -> None:
+    def _policy_changed(self, resource: Resource, revision: int) -> None:
+        if resource.name == QUOTAS:  # charged for every object, never remembered
+            self.has_quotas = True
+            return
         self.admission.policy_revision = max(self.admission.policy_revision, revision)
 
     def bootstrap(self) -> None:

@@ -118,7 +118,7 @@ class WatchCache:
         kernel: Kernel,
         store: RevisionStore,
         registry: Registry,
-        on_policy_change: Callable[[int], object],
+        on_policy_change: Callable[[Resource, int], object],
         history_events_max: int = 0,
     ) -> None:
         self.revision = store.revision
@@ -227,7 +227,7 @@ class WatchCache:
             if value is not None and not value["metadata"]["resourceVersion"]:
                 stamped(change)
             if resource.is_policy:
-                self._on_policy_change(change.revision)
+                self._on_policy_change(resource, change.revision)
             selections = all_selections.get(resource)
             if selections:
                 self._feed(change, selections.values(), woken)

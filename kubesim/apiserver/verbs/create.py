@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from kubesim.api.errors import ApiError, already_exists, bad_request, invalid
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import CREATE, Attributes
-from kubesim.apiserver.quota import RESOURCE as QUOTAS
 from kubesim.apiserver.quota import charge
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
@@ -40,14 +39,13 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
         attributes = Attributes(CREATE, resource, request, name or generated, wish, None)
         admitted = admission.mutate(attributes)
     is_generated = bool(generated) and not name
-    quotas = server.registry.by_name.get(QUOTAS)
     extension, options = server.extensions.get(resource.name), request.options
     for _ in range(GENERATED_NAME_TRIES_MAX if is_generated else 1):
         if is_generated:
             name = generated_name(server, resource, generated)
         obj = _completed(server, resource, request, attributes, admitted, name)
         key = resource.key(request.namespace, name)
-        if quotas is not None and quotas.changed_revision and resource.namespaced and resource.name != EVENTS:
+        if server.has_quotas and resource.namespaced and resource.name != EVENTS:
             yield from charge(server, resource, request, obj)
         if extension is None and not options:
             # The common case stands here and not in a generator of its own: half of all writes of a cluster are creates.
