@@ -1,6 +1,6 @@
 """Run every benchmark at full size and print the table of README.md: ``python -m bench.table``.
 
-A row is ``count`` things of a ``unit`` in the median round (``extra_info`` of the benchmark, see conftest.py). The scenarios of whole
+A row is ``count`` things of a ``unit`` in the median round (``extra_info`` of the benchmark, see conftest.py), or ``seconds``. The scenarios of whole
 clusters also have wall time and peak memory, and floors that the last column holds against them. ``--write`` puts the table into
 README.md.
 """
@@ -49,6 +49,9 @@ def markdown(benchmarks: Iterable[dict[str, Any]]) -> str:
 def _rows(benchmark: dict[str, Any]) -> Iterable[tuple[str, ...]]:
     info = benchmark["extra_info"]
     room, operation, floor = info.get("room", ""), info.get("operation", ""), info.get("floor") or {}
+    if "seconds" in info:
+        yield room, operation, f"{info['seconds']:.2f}", "s", str(floor or "")
+        return
     if "wall_seconds" not in info:
         rate = info.get("count", 0) / benchmark["stats"]["median"]
         at_least = f"at least {_figure(floor)}" if isinstance(floor, (int, float)) else str(floor or "")
