@@ -1,6 +1,6 @@
 """Run every benchmark at full size and print the table of README.md: ``python -m bench.table``.
 
-A row is ``count`` things of a ``unit`` in the median round (``extra_info`` of the benchmark, see conftest.py), or ``seconds``. The scenarios of whole
+A row is ``count`` things of a ``unit`` in the median round (``extra_info``, see conftest.py), or ``seconds``. The scenarios of whole
 clusters also have wall time and peak memory, and floors that the last column holds against them. ``--write`` puts the table into
 README.md.
 """
