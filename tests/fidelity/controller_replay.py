@@ -48,11 +48,14 @@ class Change(NamedTuple):
 class Replay:
     """One run of a scenario."""
 
-    def __init__(self, scenario: Object, minute_offset_seconds: float | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, scenario: Object, minute_offset_seconds: float | None = None, seed: int = 0, recorded: Object | None = None
+    ) -> None:
         # CronJobs: the first minute begins as long after the first operation as on the recorded system.
         offset_ns = int((30.0 + 0.31 * seed if minute_offset_seconds is None else minute_offset_seconds) * SECOND)
         start_ns = EPOCH_NS + MINUTE - offset_ns
         self.scenario = scenario
+        self.foreign = foreign_operations(scenario, recorded) if recorded is not None else []
         self.kernel = Kernel(seed=seed, start_ns=start_ns - 5 * SECOND)
         self.server = ApiServer(self.kernel, LocalEtcd(self.kernel), profile=PROFILE, debug=True)
         self.user = DirectLink(self.kernel, self.server, "user")
@@ -89,11 +92,20 @@ class Replay:
         for number, step in enumerate(self.scenario["script"]):
             operation: Callable[[Object], Object] | None = getattr(self, f"_op_{step['op']}", None)
             assert operation is not None, f"{self.scenario['scenario']}: step {number}: unknown operation {step['op']!r}"
+            for _, request_of in [found for found in self.foreign if found[0] == (number, 0.0)]:
+                self._apply_foreign(request_of)
+                self._run(SETTLE_LATENCY_NS)
+            for (_, after_seconds), request_of in [found for found in self.foreign if found[0][0] == number and found[0][1]]:
+                self.kernel.after(int(after_seconds * SECOND), self._apply_foreign, request_of)
             outcome = operation(step)
             self.steps.append({"step": number, "t": self._seconds(), **outcome})
             self._run(SETTLE_LATENCY_NS)
         self._drain()
         return self
+
+    def _apply_foreign(self, requests: Sequence[Request]) -> None:
+        for request in requests:
+            self.send(request)
 
     def _op_create(self, step: Object) -> Object:
         obj = step["object"]
@@ -301,6 +313,39 @@ def _holds(obj: Object, path: str, operator: str, value: Any) -> bool:
         "<=": lambda: found <= value,
     }
     return checks[operator]()
+
+
+def foreign_operations(scenario: Object, recorded: Object) -> list[tuple[tuple[int, float], list[Request]]]:
+    """What others did on the recorded system, as input: ((step, seconds after it began; 0: before it), requests).
+
+    Scenarios ran side by side and share what has no namespace. A volume of this scenario that a claim of another namespace took was
+    taken by another run of the same script, so that claim is made there; a volume that was deleted though the script deletes none was
+    deleted by another scenario's clean-up.
+    """
+    made = {step["object"]["metadata"].get("name"): step["object"] for step in scenario["script"] if step["op"] == "create"}
+    deleted = {str(step["ref"]) for step in scenario["script"] if step["op"] == "delete"}
+    found: list[tuple[tuple[int, float], list[Request]]] = []
+    for change in recorded["timeline"]:
+        plural, _, name = change["ref"].partition("/")
+        if plural != "persistentvolumes" or change["type"] != "MODIFIED" or name not in made:
+            continue
+        diff = change.get("diff") or {}
+        claim = (diff.get("spec") or {}).get("claimRef") or {}
+        requests: list[Request] = []
+        if claim.get("namespace") and claim["namespace"] != "<ns>" and made.get(claim["name"], {}).get("kind") == "PersistentVolumeClaim":
+            namespace = claim["namespace"]
+            obj = made[claim["name"]]
+            requests.append(create("namespaces", "", {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": namespace}}))
+            metadata = {**obj["metadata"], "namespace": namespace}
+            requests.append(create("persistentvolumeclaims", namespace, {**obj, "metadata": metadata}))
+        elif (diff.get("metadata") or {}).get("deletionTimestamp") and change["ref"] not in deleted:
+            requests.append(delete("persistentvolumes", "", name))
+        if requests:
+            begun = [step for step in recorded["steps"] if step["t"] <= change["t"] + 0.02]
+            near = [step for step in begun if change["t"] - step["t"] < 0.02]
+            step = near[0] if near else begun[-1]
+            found.append(((step["step"], 0.0 if near else change["t"] - step["t"]), requests))
+    return found
 
 
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

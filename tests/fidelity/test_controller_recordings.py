@@ -62,7 +62,7 @@ def replay(scenario: Object, runs: list[Object]) -> list[str]:
     """
     wrong: list[list[str]] = []
     for seed in range(SEEDS_MAX):
-        wrong.append(differences(scenario, runs, Replay(scenario, first_minute_seconds(runs), seed).run().normalized()))
+        wrong.append(differences(scenario, runs, Replay(scenario, first_minute_seconds(runs), seed, runs[0]).run().normalized()))
         if not wrong[-1]:
             return []
     return min(wrong, key=len)
