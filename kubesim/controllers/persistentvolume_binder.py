@@ -1,11 +1,11 @@
 """The binder: brings claims and volumes together, one to one, and says what becomes of a volume whose claim is gone.
 
-Keys are ``claim namespace/name`` and ``volume name``. A binding is four writes, each of which can be the last one before a crash: the volume
-gets ``claimRef``, then its phase; the claim gets ``volumeName``, then its phase. The volume's ``claimRef`` comes first and carries the
-claim's uid, so a volume never serves two claims.
+Keys are ``claim namespace/name`` and ``volume name``. A binding is four writes, each of which can be the last one before a crash: the
+volume gets ``claimRef``, then its phase; the claim gets ``volumeName``, then its phase. The volume's ``claimRef`` comes first and carries
+the claim's uid, so a volume never serves two claims.
 
-Upstream: pkg/controller/volume/persistentvolume/pv_controller.go. Left out: the resync every 15 s (a change of a volume or class looks at the
-claims that wait), the recycler, in-tree provisioners and deleters but that of host paths below /tmp.
+Upstream: pkg/controller/volume/persistentvolume/pv_controller.go. Left out: the resync every 15 s (a change of a volume or class looks at
+the claims that wait), the recycler, in-tree provisioners and deleters but that of host paths below /tmp.
 """
 
 import re
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kubesim.api.conditions import is_true
 from kubesim.api.meta import key_of
-from kubesim.apiserver.requests import Object, delete, update
+from kubesim.apiserver.requests import Object, Request, delete, update
 from kubesim.client.informer import IndexFunction
 from kubesim.controllers.contract import DONE, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View
 from kubesim.controllers.volume import (
@@ -168,8 +168,8 @@ def _provision(claim: Object, provisioner: str) -> Sequence[Intent]:
     annotations = annotations_of(claim)
     wanted = {STORAGE_PROVISIONER: provisioner, BETA_PROVISIONER: provisioner}
     text = (
-        f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the system administrator. If "
-        "volume creation is delayed, please verify that the provisioner is running and correctly registered."
+        f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the system administrator. "
+        "If volume creation is delayed, please verify that the provisioner is running and correctly registered."
     )
     event = EventIntent(claim, "Normal", "ExternalProvisioning", text)
     if wanted.items() <= annotations.items():
@@ -296,7 +296,12 @@ def _unbind(volume: Object) -> Sequence[Intent]:
 def _reclaim(volume: Object) -> Sequence[Intent]:
     """What the reclaim policy says about a released volume; a volume that a driver made is its driver's to delete."""
     policy = volume["spec"].get("persistentVolumeReclaimPolicy")
-    if policy != "Delete" or "csi" in volume["spec"] or PROVISIONED_BY in annotations_of(volume) or volume["metadata"].get("deletionTimestamp"):
+    if (
+        policy != "Delete"
+        or "csi" in volume["spec"]
+        or PROVISIONED_BY in annotations_of(volume)
+        or volume["metadata"].get("deletionTimestamp")
+    ):
         return ()
     path = (volume["spec"].get("hostPath") or {}).get("path")
     if path is None:
@@ -309,7 +314,7 @@ def _reclaim(volume: Object) -> Sequence[Intent]:
     return [*writes, EventIntent(volume, "Warning", "VolumeFailedDelete", message)] if writes else ()
 
 
-def _volume_phase(volume: Object, phase: str, message: str) -> list[Intent]:
+def _volume_phase(volume: Object, phase: str, message: str) -> list[Request]:
     """The update of a volume's status, if it says something else."""
     status = {key: value for key, value in (volume.get("status") or {}).items() if key != "message"}
     if status.get("phase") == phase:

@@ -231,7 +231,7 @@ class Replay:
         answer = orjson.loads(orjson.dumps(answer))
         self.kernel.run_due(self.kernel.now_ns)
         norm.note_gen(body, answer)
-        shown = [norm.string(f'299 - {quote(text)}') for text in warnings]
+        shown = [norm.string(f"299 - {quote(text)}") for text in warnings]
         return {"status": status, "body": norm.resp(answer), "warnings": shown}
 
     def _answer(self, request: Request) -> tuple[Any, int]:

@@ -48,9 +48,7 @@ class Change(NamedTuple):
 class Replay:
     """One run of a scenario."""
 
-    def __init__(
-        self, scenario: Object, minute_offset_seconds: float | None = None, seed: int = 0, recorded: Object | None = None
-    ) -> None:
+    def __init__(self, scenario: Object, minute_offset_seconds: float | None = None, seed: int = 0, recorded: Object | None = None) -> None:
         # CronJobs: the first minute begins as long after the first operation as on the recorded system.
         offset_ns = int((30.0 + 0.31 * seed if minute_offset_seconds is None else minute_offset_seconds) * SECOND)
         start_ns = EPOCH_NS + MINUTE - offset_ns

@@ -19,7 +19,6 @@ from tests.fidelity.controller_replay import Replay
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "conformance" / "controllers"
 FOLDER = Path(os.environ.get("KUBESIM_RECORDINGS") or BESIDE)
 FILES = sorted(FOLDER.glob("*.jsonl.gz"))
-TO_COME = frozenset(("hpa_no_metrics", "pvc_wait_for_consumer", "pv_binding", "sts_claims"))  # need controllers that do not exist yet
 SEEDS_MAX = 12
 Object = dict[str, Any]
 
@@ -86,7 +85,5 @@ def ids() -> list[Any]:
 @pytest.mark.parametrize(("path", "name"), ids())
 def test_a_recorded_run_happens_again(path: Path, name: str, record_property: Any) -> None:
     record_property("fidelity", "controllers")
-    if name in TO_COME:
-        pytest.skip("recorded runs of controllers that are still to come")
     ((_, wrong),) = replayed(path, name)
     assert not wrong, "\n".join(wrong[:30])
