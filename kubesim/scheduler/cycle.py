@@ -406,6 +406,11 @@ class SignatureState:
         return ranking.row_at(below(ties) if below is not None and ties > 1 else 0)
 
     @property
+    def scores_stand_alone(self) -> bool:
+        """Whether no score of a row depends on which other rows are feasible."""
+        return not self._scores_of_groups and not self._late_normalizes
+
+    @property
     def is_compiled(self) -> bool:
         """Whether a placement is taken in by compiled code alone, so that ``place`` may be used."""
         return not (

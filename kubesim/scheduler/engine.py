@@ -24,6 +24,7 @@ from kubesim.scheduler.nominator import Nominator
 from kubesim.scheduler.objects import Objects
 from kubesim.scheduler.pod_facts import FactsMemo, PodInfo
 from kubesim.scheduler.profile import SEEDED, SchedulerConfig, default_profile
+from kubesim.scheduler.sampling import ALL, Sampler
 from kubesim.scheduler.trial import Trial, closed_by_nominated
 from kubesim.scheduler.waiting_pods import WaitingPod, WaitingPods
 
@@ -74,16 +75,23 @@ class SchedulingEngine:
         own = {plugin.name: plugin for plugin in plugins}
         self.frameworks = {profile.scheduler_name: Framework(profile, handle, own) for profile in self.config.profiles}
         self._states: dict[Any, SignatureState] = {}
+        percentages = {p.scheduler_name: self.config.percentage if p.percentage is None else p.percentage for p in self.config.profiles}
+        self._percentages = {name: percentage for name, percentage in percentages.items() if percentage != ALL}
+        self._sampler = Sampler(self.table) if self._percentages else None
 
     # ---- the cluster ---------------------------------------------------------------------------------------------------------
 
     def add_node(self, node: Object) -> None:
         """Add a node, or replace it by its new state."""
         self.table.set_node(node)
+        if self._sampler is not None:
+            self._sampler.order.set(node["metadata"]["name"], node["metadata"].get("labels") or {})
 
     def remove_node(self, name: str) -> None:
         """Take a node away; its Pods stay known until they are removed."""
         self.table.remove_node(name)
+        if self._sampler is not None:
+            self._sampler.order.remove(name)
 
     def add_pod(self, pod: Object) -> None:
         """Add a bound Pod (``spec.nodeName``)."""
@@ -141,6 +149,7 @@ class SchedulingEngine:
         taken_back = Decision(info, UNSCHEDULABLE, message=fit_message(1, "", dict.fromkeys(refused[1].reasons, 1), ""))
         taken_back.unschedulable_plugins = (refused[0],)
         return taken_back
+
     def schedule_all(self, pods: Iterable[Object]) -> list[Decision]:
         """``schedule`` for one Pod after the other; runs of Pods of one kind are placed at once, with the same outcome."""
         infos = [self.memo.info(pod) for pod in pods]
@@ -176,7 +185,9 @@ class SchedulingEngine:
         Stops where a Pod fits nowhere. None are decided where a placement changes more than amounts and counts: ``decide`` does it then.
         """
         facts = run[0].facts
-        if len(self.nominator) or facts.host_ports or self.frameworks[facts.scheduler_name].acts_after(run[0]):
+        if facts.scheduler_name in self._percentages or self.frameworks[facts.scheduler_name].acts_after(run[0]):
+            return []
+        if len(self.nominator) or facts.host_ports:
             return []
         state = self._state(run[0])
         if facts.state is None or facts.state[1] is not state or not state.is_compiled:
@@ -199,7 +210,11 @@ class SchedulingEngine:
             decision.is_nominated = True
             return decision
         state = self._with_nominated(info, state)
-        row = state.choose(self._below)
+        percentage = self._percentages.get(info.facts.scheduler_name, ALL) if self._sampler is not None else ALL
+        if percentage == ALL or self._sampler is None:
+            row = state.choose(self._below)
+        else:
+            row = self._sampler.choose(state, info, percentage, self._below)
         if row >= 0:
             return Decision(info, SCHEDULED, self.table.names[row] or "")
         return self._unschedulable(info, state)
