@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import statistics
+from hypothesis import HealthCheck, settings, statistics
+
+# Tests never time anything, so a busy machine must not fail one; equal code and equal tests give equal examples. ``make soak`` draws anew.
+settings.register_profile("kubesim", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("soak", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000)
+settings.load_profile("kubesim")
 
 EXAMPLES = "hypothesis_examples"
 FIDELITY = "fidelity"  # the property of a test that replays a recording: the family's name

@@ -69,9 +69,10 @@ def engine_of(cluster: Any, given_arguments: dict[str, Any]) -> SchedulingEngine
 
 
 def row_sets(engine: SchedulingEngine) -> list[tuple[Any, list[int]]]:
-    """All rows, and every second one backwards."""
-    some = list(range(engine.table.row_count))[::-2]
-    return [(None, list(range(engine.table.row_count))), (np.array(some, np.int64), some)]
+    """The rows of all nodes, and every second one backwards. A row without a node (only Pods name it) is never asked about."""
+    rows = list(engine.table.node_rows())
+    everything: list[tuple[Any, list[int]]] = [(None, rows)] if len(rows) == engine.table.row_count else []
+    return everything + [(np.array(each, np.int64), each) for each in (rows, rows[::-2])]
 
 
 def check_filter(plugin: Plugin, info: PodInfo, engine: SchedulingEngine) -> None:
