@@ -134,6 +134,12 @@ def definition(name: str) -> Definition | None:
     return Definition(name, fields, tuple(raw.get("required", ())), raw.get("type", "@"), raw.get("map", ""))
 
 
+def group_version_kind(name: str) -> tuple[str, str, str] | None:
+    """The type that a definition describes, or None when it is only a part of others."""
+    found = _raw().get(name, {}).get("gvk")
+    return tuple(found) if found else None
+
+
 def field_at(name: str, path: tuple[str, ...]) -> Field | None:
     """The field at a path of names from a definition; lists are passed through. None when there is none."""
     at: Field | None = Field("@", ref=name)

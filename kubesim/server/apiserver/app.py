@@ -16,13 +16,16 @@ from kubesim.server.apiserver import media
 from kubesim.server.apiserver.answers import Answer, text
 from kubesim.server.apiserver.bodies import BODY_BYTES_MAX
 from kubesim.server.apiserver.call import Call
+from kubesim.server.apiserver.containers import Containers
 from kubesim.server.apiserver.encoding import Encoder
+from kubesim.server.apiserver.journal import Journal
 from kubesim.server.apiserver.metrics import metrics_text
 from kubesim.server.apiserver.operations import Operations
 from kubesim.server.apiserver.pages import Pages
 from kubesim.server.apiserver.rbac import AlwaysAllow, Attributes, Rbac, forbidden_message
 from kubesim.server.apiserver.reviews import Reviews
 from kubesim.server.apiserver.routes import Routes
+from kubesim.server.apiserver.streams import PROTOCOLS, SUBRESOURCES, Feed, Streams, no_forwarding
 from kubesim.server.apiserver.users import Authenticator, User, impersonated
 from kubesim.server.apiserver.watching import BOOKMARK_SECONDS, TIMEOUT_SECONDS_MIN, EventEncoder, Stream
 
@@ -31,6 +34,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 STREAMED = tuple(f"{each};stream=watch" for each in (media.JSON, media.PROTOBUF))
+READS = ("GET", "HEAD")
 TOO_LARGE_SECONDS = 3.0  # how long a version that does not exist yet is waited for
 DEPRECATED = {  # kinds whose every use is answered with a warning
     ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
@@ -51,15 +55,18 @@ class App:
         self.authorizer = authorizer
         self.pages: Pages
         self.reviews: Reviews
+        self.channels = Streams(Containers(server, None), wake, lambda: self.is_stopping)
         self.encoder = Encoder(server.registry.by_type)
         self.operations = Operations(server, self.encoder, authorizer)
         self.request_counts: dict[tuple[str, str, int], int] = {}
         self.streams: dict[Stream, None] = {}
+        self.journal: Journal | None = None
         self.is_stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
             return
         call = self._call_of(scope)
         try:
@@ -73,13 +80,20 @@ class App:
                 await asyncio.sleep(TOO_LARGE_SECONDS)
                 self.wake()
                 outcome = self.handle(call)
+            if self.journal is not None and call.method not in READS:
+                await self.journal.durable(self.server.store.revision)
         except ApiError as error:
             outcome = self.refusal(call, error)
+        except OSError as error:
+            outcome = self.refusal(call, ApiError(500, "InternalError", f"Internal error occurred: cannot write the log: {error.strerror}"))
         except Exception as error:
             traceback.print_exception(error)
             outcome = self.refusal(call, ApiError(500, "InternalError", f"Internal error occurred: {error}"))
         if isinstance(outcome, Stream):
             await self._stream(call, outcome, receive, send)
+            return
+        if isinstance(outcome, Feed):
+            await self._feed(call, outcome, send)
             return
         await self._send(call, outcome, send)
 
@@ -87,7 +101,7 @@ class App:
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
         raw_path = scope.get("raw_path") or scope["path"].encode()
         path = raw_path.decode("latin-1").partition("?")[0]
-        method = scope.get("kubesim.method") or scope["method"]
+        method = scope.get("kubesim.method") or scope.get("method", "GET")
         return Call(method, path, scope["query_string"].decode("latin-1"), headers, scope.get("kubesim.certificate"))
 
     async def _read_body(self, call: Call, receive: Receive) -> bytes:
@@ -112,7 +126,7 @@ class App:
 
     # -- the chain --
 
-    def handle(self, call: Call) -> Answer | Stream:
+    def handle(self, call: Call) -> Answer | Stream | Feed:
         """Answer a call whose body has been read. Raises ApiError."""
         call.user = self.authenticator.authenticate(call.headers.get("authorization", ""), call.certificate, call.warn)
         self._impersonate(call)
@@ -140,6 +154,10 @@ class App:
             return answer
         if target.verb == "watch" and not target.subresource:
             return self._watch(call)
+        if target.subresource in SUBRESOURCES:
+            if target.subresource == "log":
+                return self.channels.log(call)
+            raise self.channels.refuse(call)
         return self.operations.execute(call)
 
     def _nothing_at(self, call: Call) -> Answer:
@@ -234,6 +252,39 @@ class App:
             headers.append((name.lower().encode("latin-1"), value.encode("utf-8")))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else answer.body})
+
+    async def _feed(self, call: Call, feed: Feed, send: Send) -> None:
+        headers = [(b"content-type", feed.content_type.encode()), (b"cache-control", b"no-cache, private")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async for data in feed.chunks:
+            if data:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve exec and attach; what is refused is refused before the upgrade, with a Status."""
+        call = self._call_of(scope)
+        await receive()
+        protocol = next((each for each in PROTOCOLS if each in scope["subprotocols"]), "")
+        try:
+            self.wake()
+            call.user = self.authenticator.authenticate(call.headers.get("authorization", ""), call.certificate, call.warn)
+            self._impersonate(call)
+            self._authorize(call)
+            if call.target.subresource not in ("exec", "attach"):
+                raise no_forwarding()
+            call.route = self.routes.resolve(call.target, call.method)
+            self.channels.check(call)
+            if not protocol:
+                raise ApiError(403, "Forbidden", f"no protocol is known among {scope['subprotocols']}; expected one of {PROTOCOLS}")
+        except ApiError as error:
+            answer = self.refusal(call, error)
+            headers = [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
+            await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "websocket.http.response.body", "body": answer.body})
+            return
+        await send({"type": "websocket.accept", "subprotocol": protocol})
+        await self.channels.serve(call, scope["query_string"].decode("latin-1"), receive, send)
 
     # -- watches --
 

@@ -20,7 +20,7 @@ from kubesim.api.errors import ApiError
 from kubesim.apiserver.server import ApiServer
 from kubesim.cluster import apply as applying
 from kubesim.cluster.assemble import start_controllers, start_kubelets, start_scheduler
-from kubesim.cluster.config import configure
+from kubesim.cluster.config import SEED_MAX, configure
 from kubesim.drive import virtual
 from kubesim.drive.guest import Guest
 from kubesim.drive.session import GC_THRESHOLDS
@@ -29,14 +29,18 @@ from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import SECOND
 from kubesim.server.apiserver import certificates, kubeconfig
 from kubesim.server.apiserver.app import App
+from kubesim.server.apiserver.containers import Containers
 from kubesim.server.apiserver.flags import BadFlags, Flags
 from kubesim.server.apiserver.issuer import Issuer
+from kubesim.server.apiserver.journal import BadJournal, Journal, Saved
+from kubesim.server.apiserver.openapi import OpenApi
 from kubesim.server.apiserver.pages import Pages
 from kubesim.server.apiserver.policy import policy_requests
-from kubesim.server.apiserver.protocol import Protocol
+from kubesim.server.apiserver.protocol import Protocol, SocketProtocol
 from kubesim.server.apiserver.rbac import AlwaysAllow, Rbac
 from kubesim.server.apiserver.reviews import Reviews
 from kubesim.server.apiserver.routes import Routes
+from kubesim.server.apiserver.streams import Streams
 from kubesim.server.apiserver.users import Authenticator, read_token_file
 from kubesim.workload import manifests
 
@@ -63,6 +67,7 @@ class Process:
         self._temporary: str = ""
         self.kubeconfig_path: Path
         self._closers: list[Any] = []
+        self._journal: Journal | None = None
 
     @property
     def url(self) -> str:
@@ -90,8 +95,15 @@ class Process:
             files = [manifests.read(path) for source in self._sources for path in manifests.sources(source)]
         except ValueError as error:
             raise BadFlags(str(error)) from None
-        kernel = Kernel(flags.seed, time.time_ns() - BOOT_NS_MAX)
+        saved = self._open_journal()
+        # Another life draws other numbers: a uid of the one before must not come again.
+        seed = flags.seed ^ (saved.last_revision << 1) if saved is not None else flags.seed
+        kernel = Kernel(seed & SEED_MAX, time.time_ns() - BOOT_NS_MAX)
         etcd = LocalEtcd(kernel)
+        if self._journal is not None and saved is not None:
+            self._journal.restore(saved, etcd.state, kernel.now_ns)
+        if self._journal is not None:
+            self._journal.attach(etcd.store)
         server = ApiServer(
             kernel, etcd, profile=flags.profile(), service_cidr=flags.service_cluster_ip_range, compaction_ns=flags.compaction_ns(),
             track_fields=True, watch_history_events_max=WATCH_HISTORY_EVENTS_MAX,
@@ -103,8 +115,7 @@ class Process:
             start_controllers(config, kernel, server, flags.chosen_controllers())
         if "scheduler" in chosen:
             start_scheduler(config, kernel, server)
-        if "kubelet" in chosen:
-            start_kubelets(config, kernel, server)
+        kubelets = start_kubelets(config, kernel, server) if "kubelet" in chosen else None
         virtual.run(kernel, kernel.now_ns + BOOT_NS_MAX, until_quiet=True)
         kernel.run_due(max(kernel.now_ns, time.time_ns()))
         self.guest = Guest(kernel, loop, flags.time_scale)
@@ -118,9 +129,21 @@ class Process:
         issuer = Issuer(server, flags.service_account_issuer, key_path)
         authenticator = Authenticator(tokens, issuer.user_of, flags.anonymous_auth)
         app = self.app = App(server, self.guest.wake, routes, authenticator, authorizer)
+        app.journal = self._journal
+        app.channels = Streams(Containers(server, kubelets), self.guest.wake, lambda: app.is_stopping)
         address = f"{flags.advertise_address}:{flags.advertise_port}"
-        app.pages = Pages(routes, app.encoder, address, lambda: app.is_stopping, app.metrics, None, issuer)
+        app.pages = Pages(routes, app.encoder, address, lambda: app.is_stopping, app.metrics, OpenApi(routes), issuer)
         app.reviews = Reviews(server, app.encoder, authenticator, authorizer, issuer)
+
+    def _open_journal(self) -> Saved | None:
+        if not self.flags.data_dir:
+            return None
+        try:
+            self._journal = Journal(Path(self.flags.data_dir) / "log")
+            self._closers.append(self._journal.close)
+            return self._journal.read()
+        except BadJournal as error:
+            raise CannotStart(str(error)) from None
 
     def write_files(self) -> ssl.SSLContext:
         """Write certificates and kubeconfig; return the TLS of the listener. Raises CannotStart."""
@@ -153,7 +176,7 @@ class Process:
         context = self.write_files()
         self.build(loop)
         config = uvicorn.Config(
-            self.app, http=Protocol, ws="none", lifespan="off", log_level=logging.CRITICAL, access_log=False, server_header=False,
+            self.app, http=Protocol, ws=SocketProtocol, lifespan="off", log_level=logging.CRITICAL, access_log=False, server_header=False,
             backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=STOP_SECONDS_MAX, interface="asgi3",
         )  # fmt: skip
         config.load()
@@ -163,6 +186,7 @@ class Process:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         self.guest.wake()
+        self.socket.listen(BACKLOG)
         print(f"kubesim serve: {self.url} kubeconfig {self.kubeconfig_path}", flush=True)
         await server.serve([self.socket])
 

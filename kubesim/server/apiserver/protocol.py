@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 KNOWN = frozenset((
     b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"CONNECT",
@@ -43,3 +44,20 @@ class Protocol(HttpToolsProtocol):
         self.scope["kubesim.certificate"] = self._certificate  # type: ignore[typeddict-unknown-key]
         self.scope["kubesim.method"] = self._odd_method  # type: ignore[typeddict-unknown-key]
         self._odd_method = ""
+
+
+class SocketProtocol(WSProtocol):
+    """A connection that has become a websocket."""
+
+    _certificate: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Remember whom the TLS layer has verified."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        self._certificate = tls.getpeercert() if tls is not None else None
+
+    def handle_connect(self, event: Any) -> None:
+        """Begin the session; its task starts in a later turn of the loop, so that it sees what is added here."""
+        super().handle_connect(event)
+        self.scope["kubesim.certificate"] = self._certificate  # type: ignore[typeddict-unknown-key]

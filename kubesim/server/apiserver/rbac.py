@@ -226,9 +226,7 @@ def _covers(have: Object, piece: Object) -> bool:
         return False
     if "nonResourceURLs" in piece:
         path = piece["nonResourceURLs"][0]
-        return any(
-            url in ("*", path) or (url.endswith("*") and path.startswith(url[:-1])) for url in have.get("nonResourceURLs") or ()
-        )
+        return any(url in ("*", path) or (url.endswith("*") and path.startswith(url[:-1])) for url in have.get("nonResourceURLs") or ())
     groups, resources = have.get("apiGroups") or (), have.get("resources") or ()
     if "*" not in groups and piece["apiGroups"][0] not in groups:
         return False

@@ -144,9 +144,7 @@ def test_a_commit_index_alone_is_not_worth_a_write(bench) -> None:
     assert reopened(bench).hard_state == HardState(1, 1, 1), "it went with the next write; the log does not reach further"
 
 
-@pytest.mark.parametrize(
-    ("number", "call"), [(errno.ENOSPC, "write"), (errno.EIO, "write"), (errno.EIO, "sync"), (errno.EDQUOT, "sync")]
-)
+@pytest.mark.parametrize(("number", "call"), [(errno.ENOSPC, "write"), (errno.EIO, "write"), (errno.EIO, "sync"), (errno.EDQUOT, "sync")])
 def test_a_write_that_fails_is_told_and_done_again(bench, number: int, call: str) -> None:
     bench.write(entry(1))
     bench.door.error, bench.door.fails = number, (call,)

@@ -212,7 +212,7 @@ SESSIONS: dict[str, list[str | tuple[str, str]]] = {
         ("txn", "\n\n\n"),
     ],
     "watch": [
-        "put w/a 1 -w json>revision:revision\":(\\d+)",
+        'put w/a 1 -w json>revision:revision":(\\d+)',
         "put w/a 2",
         "put w/b 3",
         "del w/a",
@@ -244,8 +244,8 @@ SESSIONS: dict[str, list[str | tuple[str, str]]] = {
         "lease revoke xyz",
     ],
     "compaction": [
-        "put c/a 1 -w json>first:revision\":(\\d+)",
-        "put c/a 2 -w json>second:revision\":(\\d+)",
+        'put c/a 1 -w json>first:revision":(\\d+)',
+        'put c/a 2 -w json>second:revision":(\\d+)',
         "put c/a 3",
         "compaction {second}",
         "get c/a --rev={first}",
@@ -253,7 +253,7 @@ SESSIONS: dict[str, list[str | tuple[str, str]]] = {
         "compaction {first}",
         "compaction 1000000",
         "compaction x",
-        "put c/a 4 -w json>third:revision\":(\\d+)",
+        'put c/a 4 -w json>third:revision":(\\d+)',
         "compaction --physical {third}",
         "|1 watch c/a --rev={first}",
         "defrag",
@@ -403,7 +403,6 @@ def test_a_session_says_the_same(session: str, real: Real, member: Member, tmp_p
             assert old in repr(expected) and new in repr(found), f"etcdctl {command}: {expected} {found}"
             continue
         assert found == expected, f"etcdctl {command}"
-
 
 
 def of_cluster(endpoints: list[str], folder: Path) -> Side:
