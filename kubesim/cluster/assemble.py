@@ -7,7 +7,9 @@ Each component gets a link of its own, so that audit, trace and timeline say who
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from kubesim.apiserver.requests import create
 from kubesim.apiserver.server import ApiServer, Audit
+from kubesim.client.informer import InformerFactory
 from kubesim.client.link import DirectLink
 from kubesim.cluster.config import ClusterConfig
 from kubesim.controllers import all_controllers
@@ -15,8 +17,11 @@ from kubesim.controllers.runner import ControllerManager
 from kubesim.etcd.local import LocalEtcd
 from kubesim.kernel.loop import Kernel
 from kubesim.kubelet.config import KubeletConfig
+from kubesim.kubelet.doors.csi import CsiDoor
 from kubesim.kubelet.kubelets import Kubelets
 from kubesim.scheduler.scheduler import Scheduler
+
+STORAGE_CLASS, STORAGE_DRIVER = "standard", "csi.kubesim.dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,21 @@ def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts:
     etcd = LocalEtcd(kernel)
     apiserver = ApiServer(kernel, etcd, debug=config.debug)
     apiserver.audit.extend(audit)
+    add_storage(config, kernel, apiserver)
     controllers = start_controllers(config, kernel, apiserver)
     scheduler = start_scheduler(config, kernel, apiserver)
     kubelets = start_kubelets(config, kernel, apiserver)
     return Parts(kernel, etcd, apiserver, controllers, scheduler, kubelets)
+
+
+def add_storage(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> None:
+    """Give the cluster the storage class that claims without one get, and its driver, as an administrator would."""
+    link = link_of(config, kernel, apiserver, "cluster-admin")
+    driver = {"kind": "CSIDriver", "apiVersion": "storage.k8s.io/v1", "metadata": {"name": STORAGE_DRIVER}}
+    link.send(create("csidrivers.storage.k8s.io", "", {**driver, "spec": {"attachRequired": True}}))
+    metadata = {"name": STORAGE_CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
+    storage_class = {"kind": "StorageClass", "apiVersion": "storage.k8s.io/v1", "metadata": metadata, "provisioner": STORAGE_DRIVER}
+    link.send(create("storageclasses.storage.k8s.io", "", storage_class))
 
 
 def link_of(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, user: str) -> DirectLink:
@@ -73,7 +89,10 @@ def start_scheduler(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer)
 
 def start_kubelets(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> Kubelets:
     """Start the kubelets; their nodes register."""
-    kubelets = Kubelets(kernel, link_of(config, kernel, apiserver, "kubelet"), KubeletConfig(model=config.model))
+    link = link_of(config, kernel, apiserver, "kubelet")
+    factory = InformerFactory(link)
+    volumes = CsiDoor(kernel, factory).plugins
+    kubelets = Kubelets(kernel, link, KubeletConfig(model=config.model, volume_plugins=volumes), factory)
     kubelets.start()
     for node in config.nodes:
         kubelets.add_node(node)

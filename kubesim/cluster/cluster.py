@@ -262,7 +262,8 @@ class Cluster:
     def waits(self) -> Waits:
         """What waits for what: Pods that are not running and why, claims, Services, workloads without a controller. O(objects)."""
         kinds = {name: resource.kind.kind for name, resource in self.apiserver.registry.by_name.items()}
-        return waits(self.objects, kinds, self.parts.controller_names)
+        drivers = self.parts.kubelets.config.volume_plugins
+        return waits(self.objects, kinds, self.parts.controller_names, drivers)
 
     def timeline(self, kind: str = "", name: str = "", namespace: str = "") -> Entries:
         """The last writes (to the objects selected), oldest first: time, component, operation, revision."""
