@@ -324,6 +324,11 @@ def _table() -> dict[str, list[list[Any]]]:
     return table
 
 
+def declared_fields(name: str) -> list[tuple[str, str]]:
+    """The fields of a message in the order of their declaration, each with the message that it holds itself (or "")."""
+    return [(row[1], row[2] if row[2] in _table() else "") for row in _table().get(name, ())]
+
+
 def schema_name(name: str) -> str:
     """The name of a message's definition in the JSON schema."""
     for ours, theirs in (

@@ -359,7 +359,7 @@ def _is_nothing(value: Any, at: Field, name: str, required: tuple[str, ...]) -> 
         return True
     if value == "" and at.code in "sy":
         return name not in required and name not in _TEXT_POINTERS
-    return at.code in "am" and not value and isinstance(value, (list, dict))
+    return at.code in "am" and not value and isinstance(value, (list, dict)) and name != "managedFields"  # [] asks to forget them
 
 
 def _clean(value: Any, at: Field) -> Any:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubesim.apiserver.admission import DEFAULT_PROFILE, choose_plugins, find_plugins
+from kubesim.apiserver.admission import DEFAULT_PROFILE, SERVE_PROFILE, choose_plugins, find_plugins
 from kubesim.apiserver.admission.contract import CREATE
 from kubesim.apiserver.requests import create, delete, get, patch, update
 from tests.apiserver.builders import SPEC, changed, config_map, namespace, pod
@@ -19,7 +19,7 @@ def spec_of(api, **spec) -> dict:
 
 
 def test_the_folder_is_the_list_of_plugins() -> None:
-    assert set(DEFAULT_PROFILE) | {"ServiceAccountToken"} == set(find_plugins())
+    assert set(DEFAULT_PROFILE) | set(SERVE_PROFILE) == set(find_plugins())
     assert [plugin.name for plugin in choose_plugins(("Priority", "NamespaceLifecycle"))] == ["Priority", "NamespaceLifecycle"]
     with pytest.raises(ValueError, match="profile: 'Nope': expected one of CertificateRequester, "):
         choose_plugins(("Nope",))

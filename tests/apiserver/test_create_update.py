@@ -223,7 +223,8 @@ PATCHES_REFUSED = [
     ("stale", "merge", {"metadata": {"resourceVersion": "1"}}, (409, f"Operation cannot be fulfilled on {MODIFIED}")),
     ("other name", "merge", {"metadata": {"name": "b"}}, (400, "the name of the object (b) does not match the name on the URL (a)")),
     ("mistyped", "merge", {"data": {"k": 5}}, (422, "json: cannot unmarshal number into Go struct field ConfigMap.data of type string")),
-    ("other kind", "merge", {"kind": "Secret"}, (422, 'no kind "Secret" is registered for version "v1" in scheme')),
+    ("other kind", "merge", {"kind": "Node"}, (422, 'no kind "Node" is registered for version "v1" in scheme')),
+    ("another kind's mistakes", "merge", {"kind": "Secret"}, (422, "illegal base64 data at input byte 0")),
 ]
 
 

@@ -22,7 +22,7 @@ from kubesim.api.errors import ApiError
 from kubesim.api.field import quote
 from kubesim.api.kinds import KINDS
 from kubesim.apiserver import options
-from kubesim.apiserver.admission import DEFAULT_PROFILE
+from kubesim.apiserver.admission import SERVE_PROFILE
 from kubesim.apiserver.decoding import decode_delete_options, decode_object, decode_patch
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.server import ApiServer
@@ -37,6 +37,7 @@ PATCH_TYPES = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
+WITH_ACCOUNTS = ("admission_sa", "subresources")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PLAIN_JSON = ("application/json", "*/*", "application/*")
 ADMIN = {"username": "admin", "uid": "uid-admin", "groups": ["system:masters", "system:authenticated"]}
@@ -164,10 +165,10 @@ def _go_on_counting(norm: Any, line: Line, counts: dict[str, int]) -> None:
 class Replay:
     """A server and the score of the lines that were asked of it; ``differences`` are (case, request, expected, got)."""
 
-    def __init__(self, family: str, profile_without: tuple[str, ...] = ("ServiceAccount",)) -> None:
+    def __init__(self, family: str) -> None:
         self.family = family
         self.kernel = Kernel(seed=3)
-        profile = tuple(name for name in DEFAULT_PROFILE if name not in profile_without)
+        profile = tuple(name for name in SERVE_PROFILE if not name.startswith("ServiceAccount") or family in WITH_ACCOUNTS)
         etcd = LocalEtcd(self.kernel)
         self.server = ApiServer(self.kernel, etcd, profile=profile, service_cidr="10.96.0.0/16", debug=True, track_fields=True)
         self.passed = self.asked = self.left_out = 0

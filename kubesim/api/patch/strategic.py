@@ -39,9 +39,7 @@ def apply_strategic_patch(obj: Object, patch: Any, schema_name: str) -> Object:
     if patch is None:
         patch = {}
     if not isinstance(patch, dict):
-        raise bad_request(
-            f"error decoding patch: json: cannot unmarshal {json_kind(patch)} into Go value of type map[string]interface {{}}"
-        )
+        raise bad_request(f"json: cannot unmarshal {json_kind(patch)} into Go value of type map[string]interface {{}}")
     return _merge_map(obj, patch, Field("@", ref=schema_name))
 
 
@@ -148,7 +146,21 @@ def _merge_ordered_lists(result: Object, patch: Object, at: Field) -> None:
         else:
             merged = _merge_list(original, change, inner)
         patch.pop(name, None)
-        result[name] = _in_order(merged, order, original or [], inner.merge_key)
+        result[name] = _in_order(merged, order, _server_order(original or [], change or [], merged, inner.merge_key), inner.merge_key)
+
+
+def _server_order(original: list[Any], change: list[Any], merged: list[Any], merge_key: str) -> list[Any]:
+    """The order of the server's items as upstream sees it after the merge.
+
+    Upstream deletes in place and appends to what is left, so each new item takes the place of a deleted one in the list that it then takes
+    for the old one.
+    """
+    identity = _identity(merge_key)
+    gone = {identity(item) for item in change if isinstance(item, dict) and item.get(DIRECTIVE) == "delete"}
+    left = [item for item in original if identity(item) not in gone]
+    known = {identity(item) for item in original}
+    new = [item for item in merged if identity(item) not in known]
+    return left + new[: len(original) - len(left)]
 
 
 def _check_order(change: Sequence[Any], order: Sequence[Any], merge_key: str) -> None:

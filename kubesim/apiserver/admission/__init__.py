@@ -24,6 +24,25 @@ DEFAULT_PROFILE = (
 )
 
 
+# What a server for real clients runs: upstream's default plugins, service account tokens included.
+SERVE_PROFILE = (
+    "NamespaceLifecycle",
+    "LimitRanger",
+    "ServiceAccountRules",
+    "ServiceAccount",
+    "ServiceAccountToken",
+    "TaintNodesByCondition",
+    "PodSecurity",
+    "Priority",
+    "DefaultTolerationSeconds",
+    "StorageObjectInUseProtection",
+    "RuntimeClass",
+    "DefaultStorageClass",
+    "DefaultIngressClass",
+    "CertificateRequester",
+)
+
+
 def find_plugins() -> dict[str, Plugin]:
     """The plugins of this folder by name. Raises ValueError when two files export the same name."""
     found: dict[str, Plugin] = {}

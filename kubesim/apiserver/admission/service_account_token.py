@@ -24,7 +24,7 @@ def mutate(attributes: Attributes, policy: Policy) -> Object:
     if "kubernetes.io/config.mirror" in (pod["metadata"].get("annotations") or ()) or not _wanted(attributes, spec, policy):
         return pod
     name = next((volume["name"] for volume in spec.get("volumes") or () if volume["name"].startswith(PREFIX)), "")
-    name = name or PREFIX + _suffix(spec)
+    name = name or PREFIX + _suffix(attributes, spec)
     changed = {**spec}
     mounted = False
     for field in ("initContainers", "containers"):
@@ -37,9 +37,9 @@ def mutate(attributes: Attributes, policy: Policy) -> Object:
     return {**pod, "spec": changed} if mounted else pod
 
 
-def _suffix(spec: Object) -> str:
-    """Five letters as upstream's generated names have them."""
-    number = crc32(orjson.dumps(spec, option=orjson.OPT_SORT_KEYS))
+def _suffix(attributes: Attributes, spec: Object) -> str:
+    """Five letters as upstream's generated names have them: other ones for every Pod, but for those that share a template."""
+    number = crc32(orjson.dumps([attributes.namespace, attributes.name, spec], option=orjson.OPT_SORT_KEYS))
     letters = []
     for _ in range(5):
         number, letter = divmod(number, len(SUFFIX_ALPHABET))

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kubesim.apiserver.admission import DEFAULT_PROFILE
+from kubesim.apiserver.admission import SERVE_PROFILE
 from kubesim.kernel.time import MINUTE, SECOND, parse_duration
 
-TOKEN_PLUGIN = "ServiceAccountToken"
 COMPONENTS = ("apiserver", "controller-manager", "scheduler", "kubelet")
 AUTHORIZATION_MODES = ("RBAC", "AlwaysAllow", "Node", "AlwaysDeny")
 
@@ -77,14 +76,9 @@ class Flags:
     def profile(self) -> tuple[str, ...]:
         """The admission plugins that run, in order."""
         disabled = {name.strip() for name in self.disable_admission_plugins.split(",")}
-        names = []
-        for name in DEFAULT_PROFILE:
-            names.append(name)
-            if name == "ServiceAccount":
-                names.append(TOKEN_PLUGIN)  # upstream has the two in one plugin
-        if "ServiceAccount" in disabled:
-            disabled.add(TOKEN_PLUGIN)
-        return tuple(name for name in names if name not in disabled)
+        if "ServiceAccount" in disabled:  # upstream's one plugin is three here
+            disabled |= {name for name in SERVE_PROFILE if name.startswith("ServiceAccount")}
+        return tuple(name for name in SERVE_PROFILE if name not in disabled)
 
     def chosen_controllers(self) -> Callable[[str], bool]:
         """Whether a controller runs: named, or all of them by ``*``, but not when named with a minus in front."""
