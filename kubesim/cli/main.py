@@ -57,8 +57,8 @@ def _add_commands() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments`` (default: those of the process); return the exit status."""
-    _add_commands()
     try:
+        _add_commands()
         result = cli.main(args=None if arguments is None else list(arguments), prog_name="kubesim", standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
