@@ -16,6 +16,7 @@ LABEL_SIZE_MAX = 63
 SUBDOMAIN_SIZE_MAX = 253
 ANNOTATIONS_SIZE_MAX = 256 * 1024
 _MEMO_MAX = 16384
+ADDRESSES_MAX = 16384
 
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
@@ -250,11 +251,16 @@ def check_endpoint_ip(text: str) -> list[str]:
 
 def check_cidr(text: str) -> list[str]:
     """A network such as 10.0.0.0/24."""
+    return [] if "/" in text and _is_interface(text) else [CIDR_WRONG]
+
+
+@lru_cache(ADDRESSES_MAX)  # a node's is looked at with each of its writes
+def _is_interface(text: str) -> bool:
     try:
         ipaddress.ip_interface(text)
     except ValueError:
-        return [CIDR_WRONG]
-    return [] if "/" in text else [CIDR_WRONG]
+        return False
+    return True
 
 
 def check_percent(text: str) -> list[str]:

@@ -32,6 +32,7 @@ from kubesim.workload import manifests
 from kubesim.workload.manifests import Manifest, Problem
 
 USER = "kubectl"
+DIGEST_BATCH = 512
 BOOT_NS_MAX = MINUTE  # far more than the nodes need to register and lose their first taint
 Source = str | Path | Mapping[str, Any] | Sequence[Any]
 Predicate = Callable[["Cluster"], bool]
@@ -250,9 +251,11 @@ class Cluster:
         """A digest of everything that happened and of the state it led to: 32 hexadecimal digits. O(objects)."""
         state = blake2b(digest_size=16)
         state.update(self.kernel.trace.digest().encode())
-        for pair in self.parts.etcd.store.range(b"\0", b"\0").kvs:
-            state.update(pair.key)
-            state.update(orjson.dumps(pair.value, option=orjson.OPT_NON_STR_KEYS))
+        pairs = self.parts.etcd.store.range(b"\0", b"\0").kvs
+        for start in range(0, len(pairs), DIGEST_BATCH):  # in batches: most of the time of one small object is the call
+            batch = pairs[start : start + DIGEST_BATCH]
+            state.update(b"\n".join([pair.key for pair in batch]))
+            state.update(_encoded([pair.value for pair in batch]))
         return state.hexdigest()
 
     def objects(self, resource: str) -> Iterable[Object]:
@@ -282,6 +285,14 @@ class Cluster:
             "events": self.kernel.dispatched_count,
             **summarize(self.objects, self.metrics, self.waits()),
         }
+
+
+def _encoded(values: Sequence[Any]) -> bytes:
+    """Values of the store as JSON. The few with keys that are no strings take orjson's slower way, and their batch with them."""
+    try:
+        return orjson.dumps(values)
+    except TypeError:
+        return orjson.dumps(values, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _manifests(source: Any) -> list[Manifest]:

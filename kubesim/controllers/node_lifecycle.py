@@ -155,7 +155,8 @@ class NodeLifecycleController(ControllerBase):
 
 def condition_taints(node: Object) -> list[str]:
     """The NoSchedule taints that conditions and cordoning ask for."""
-    taints = [key for (type_, status), key in CONDITION_TAINTS.items() if _conditions(node).get(type_, {}).get("status") == status]
+    statuses = {type_: condition.get("status") for type_, condition in _conditions(node).items()}
+    taints = [key for (type_, status), key in CONDITION_TAINTS.items() if statuses.get(type_) == status]
     return [*taints, UNSCHEDULABLE] if (node.get("spec") or {}).get("unschedulable") else taints
 
 

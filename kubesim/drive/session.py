@@ -14,10 +14,11 @@ DEADLINE = "deadline"  # the time asked for has come
 PREDICATE = "predicate"  # the condition asked for holds
 STOPPED = "stopped"  # somebody called kernel.stop()
 
-# A young collection per 10,000 net allocations fits into the cache and finds the short-lived cycles (exceptions hold their frames). What
-# survives it is nearly all state that stays, so the next older generation waits for 5 million of those, and a full scan for ten times
-# that and a quarter of the heap (CPython's own rule): the cost per object stays the same however large the heap is.
-GC_THRESHOLDS = (10_000, 500, 10)
+# The rooms make no cycles on their way, so a young collection looks at what nearly all stays: one per 100,000 net allocations finds the
+# few cycles (exceptions hold their frames) in time and costs a fifth of one per 10,000, which took 6 % of a run. The next older generation
+# waits for 5 million of its survivors, and a full scan for ten times that and a quarter of the heap (CPython's own rule): the
+# cost per object stays the same however large the heap is.
+GC_THRESHOLDS = (100_000, 50, 10)
 
 
 @contextmanager

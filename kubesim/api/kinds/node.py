@@ -4,6 +4,7 @@ Upstream: pkg/registry/core/node/strategy.go, ValidateNode in pkg/apis/core/vali
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from kubesim.api import conditions, field, names, quantity
@@ -93,11 +94,16 @@ def taint_errors(taints: Sequence[Object], path: str) -> list[FieldError]:
     return wrong
 
 
+@lru_cache(1024)
+def _is_negative(amount: str) -> bool:
+    return quantity.parse(amount).nanos < 0
+
+
 def _status_errors(node: Object) -> list[FieldError]:
     wrong: list[FieldError] = []
     for which in ("capacity", "allocatable"):
         for name, amount in (get_in(node, "status", which) or {}).items():
-            if quantity.parse(quantity.as_text(amount)).nanos < 0:
+            if _is_negative(quantity.as_text(amount)):
                 wrong.append(field.invalid(f"status.{which}.{name}", amount, names.NOT_NEGATIVE))
     return wrong
 

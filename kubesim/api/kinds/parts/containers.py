@@ -3,12 +3,14 @@
 Upstream: pkg/apis/core/v1/defaults.go. A Pod copies missing requests from its limits; a Pod template does not.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from kubesim.api import quantity
 from kubesim.api.kinds.parts.shape import change, change_each, fill
 
 Object = dict[str, Any]
+AMOUNTS_MAX = 4096
 _CONTAINER = {"resources": {}, "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _HTTP_GET = {"path": "/", "scheme": "HTTP"}
@@ -61,6 +63,18 @@ def _default_lifecycle(lifecycle: Object) -> Object:
 
 def _milli(text: Any) -> str:
     """Resource amounts are kept to the milli, rounded up."""
+    if not isinstance(text, str):
+        return _rounded(text)
+    known = _milli_text(text)
+    return text if known == text else known  # the very same text says that nothing was to be done
+
+
+@lru_cache(AMOUNTS_MAX)  # a few amounts are those of every node and every container
+def _milli_text(text: str) -> str:
+    return _rounded(text)
+
+
+def _rounded(text: Any) -> str:
     amount = quantity.parse(quantity.as_text(text))
     if amount.nanos % 1_000_000 == 0:
         canonical = quantity.format_quantity(*amount)
