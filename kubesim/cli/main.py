@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import NoReturn
 
 import click
@@ -17,7 +18,31 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+COMMANDS = {  # subcommand -> module and name; imported when it is called, or listed
+    "etcd": "kubesim.cli.etcd:etcd",
+    "run": "kubesim.cli.run:run",
+    "schedule": "kubesim.cli.schedule:schedule",
+    "serve": "kubesim.cli.serve:serve",
+}
+
+
+class Commands(click.Group):
+    """The group of subcommands, which imports the one that is called and no other."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, for the help."""
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand of a name, or None."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Run a whole Kubernetes control plane in this process, in virtual time.
@@ -41,18 +66,6 @@ def version() -> None:
     from kubesim.version import VERSION
 
     click.echo(f"kubesim {VERSION}")
-
-
-def _add_commands() -> None:
-    from kubesim.cli.etcd import etcd
-    from kubesim.cli.run import run
-    from kubesim.cli.schedule import schedule
-    from kubesim.cli.serve import serve
-
-    cli.add_command(etcd)
-    cli.add_command(run)
-    cli.add_command(schedule)
-    cli.add_command(serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
