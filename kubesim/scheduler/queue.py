@@ -129,7 +129,8 @@ class SchedulingQueue:
 
     def pop(self, now_ns: int) -> QueuedPod | None:
         """The next Pod to try; it is in flight until ``done`` or ``fail``. None when there is none."""
-        self.flush(now_ns)
+        if self._backoff or self._error_backoff or self._waiting:
+            self.flush(now_ns)
         queued = self._head(self._active) or self._head(self._backoff)
         if queued is None:
             return None

@@ -39,6 +39,8 @@ def update(server: "ApiServer", resource: Resource, request: Request) -> Generat
 
 def typed(resource: Resource, given: Object) -> Object:
     """The body with the type of the resource, when it came without one."""
+    if given.get("kind") == resource.kind.kind and given.get("apiVersion") == resource.api_version:
+        return given
     meta.check_type(resource, given)
     if given.get("kind") and given.get("apiVersion"):
         return given
