@@ -133,6 +133,9 @@ def spec_changed(new: Object, old: Object) -> bool:
 
 def same_but_version(new: Object, old: Object) -> bool:
     """Whether an update changes nothing at all (the resourceVersion aside), so that nothing needs to be written."""
+    status, known = new.get("status"), old.get("status")
+    if status is not known and status != known:  # most updates that change something are reports
+        return False
     for key, value in new.items():
         if key != "metadata" and value is not old.get(key, value) and value != old.get(key):
             return False

@@ -31,6 +31,12 @@ The body ``obj`` is read-only from the moment it is sent: the server may store p
 from collections.abc import Mapping
 from typing import Any
 
+from kubesim._core.delivery import Event as WatchEvent
+
+__all__ = [
+    "NO_OPTIONS", "Object", "Request", "WatchEvent", "bind", "create", "delete", "get", "list_", "patch", "update",
+]  # fmt: skip
+
 Object = dict[str, Any]
 NO_OPTIONS: Mapping[str, Any] = {}
 
@@ -69,22 +75,6 @@ class Request:
     def __repr__(self) -> str:
         path = "/".join(part for part in (self.resource, self.namespace, self.name, self.subresource) if part)
         return f"<Request {self.verb} {path} by {self.user or '?'}>"
-
-
-class WatchEvent:
-    """One change as a watcher sees it. ``obj`` is the new state (the last one, with the delete's revision, for DELETED)."""
-
-    __slots__ = ("key", "obj", "old", "revision", "type")
-
-    def __init__(self, type_: str, obj: Object, old: Object | None, revision: int) -> None:
-        self.type = type_  # ADDED, MODIFIED, DELETED or BOOKMARK
-        self.obj = obj
-        self.old = old  # the state before, None when it was not in the selection
-        self.revision = revision
-        self.key = ""  # a place for its readers: namespace/name, once one of them has made it
-
-    def __repr__(self) -> str:
-        return f"<{self.type} {self.obj['metadata'].get('name')} at {self.revision}>"
 
 
 def get(resource: str, namespace: str, name: str, **options: Any) -> Request:

@@ -118,7 +118,13 @@ class ApiServer:
                 found = self._get(resource.key(request.namespace, request.name))
                 if found is not None:
                     return stamped(found)
-        send = self.handle(request).send
+        # What ``handle`` does, once more: it is asked for every request of every component.
+        resource = self._resources.get(request.resource)
+        verb = VERBS.get((request.verb, request.subresource))
+        if resource is None or verb is None or (request.subresource and request.subresource not in resource.kind.subresources):
+            send = self.handle(request).send
+        else:
+            send = verb(self, resource, request).send
         try:
             asked = send(None)
             while True:

@@ -242,7 +242,13 @@ class WatchCache:
 
     def _feed(self, change: Any, selections: Iterable[Selection], woken: dict[Selection, None]) -> None:
         tombstone: Object | None = None
+        value, previous = change.value, change.previous
         for selection in selections:
+            if selection.matches is None and value is not None:  # what _event_of makes of it, for most
+                old = None if previous is None else previous.value
+                selection.events.append(WatchEvent(ADDED if old is None else MODIFIED, value, old, change.revision))
+                woken[selection] = None
+                continue
             event = _event_of(change, selection.matches, tombstone)
             if event is not None:
                 if event.type == DELETED:

@@ -12,6 +12,7 @@ Upstream: client-go/tools/cache (shared_informer.go, delta_fifo.go, thread_safe_
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from kubesim._core.delivery import deliver
 from kubesim.api.meta import key_of
 from kubesim.apiserver.requests import Object, WatchEvent
 from kubesim.client.contract import Link
@@ -67,8 +68,8 @@ class Informer:
         self._selection = {"namespace": namespace, "label_selector": label_selector, "field_selector": field_selector}
         self._indexes: dict[str, _Index] = {}
         # Tuples, replaced when one is added: an event on its way is never given to a handler that was told of it in its replay.
-        self._handlers: tuple[Handler, ...] = ()
-        self._changes: tuple[KeyedHandler, ...] = ()
+        self.handlers: tuple[Handler, ...] = ()
+        self.keyed_handlers: tuple[KeyedHandler, ...] = ()
         self._started = False
         self.on_synced: Callable[[], None] | None = None  # called after the first list
 
@@ -80,13 +81,13 @@ class Informer:
 
     def add_handler(self, handler: Handler) -> None:
         """Call ``handler(old, new)`` on every change; what is known already is replayed to it now as adds."""
-        self._handlers = (*self._handlers, handler)
+        self.handlers = (*self.handlers, handler)
         for obj in list(self.objects.values()):
             handler(None, obj)
 
     def add_keyed_handler(self, handler: KeyedHandler) -> None:
         """Like ``add_handler`` with ``handler(key, old, new)``, called with the indexes, before every plain handler."""
-        self._changes = (*self._changes, handler)
+        self.keyed_handlers = (*self.keyed_handlers, handler)
         for key, obj in list(self.objects.items()):
             handler(key, None, obj)
 
@@ -124,32 +125,24 @@ class Informer:
 
     def on_events(self, events: Sequence[WatchEvent]) -> None:
         """Apply the changes in order; after each one the handlers run, in the order they were added."""
-        objects = self.objects
-        for event in events:
-            self.revision = event.revision
-            type_ = event.type
-            if type_ == "BOOKMARK":
-                continue
-            key = event.key
-            if not key:  # the first informer to see an event works it out for all
-                metadata = event.obj["metadata"]
-                namespace = metadata.get("namespace")
-                key = event.key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
-            old = objects.get(key)
-            if type_ == "DELETED":
-                if old is None:
-                    continue
-                del objects[key]
-                new = None
-            else:
-                objects[key] = new = event.obj
-                if old is not None and old["metadata"].get("uid") != new["metadata"].get("uid"):
-                    self._reborn(key, old, new)
-                    continue
-            for change in self._changes:
-                change(key, old, new)
-            for handler in self._handlers:
-                handler(old, new)
+        batch = events if isinstance(events, list) else list(events)
+        index, count = 0, len(batch)
+        while (index := deliver(self, self.objects, batch, index, key_of)) < count:
+            self.on_event(batch[index])
+            index += 1
+
+    def on_event(self, event: WatchEvent) -> None:
+        """Apply one change, whatever it follows on: the general case of what ``_core.delivery.deliver`` does with many."""
+        self.revision = event.revision
+        if event.type == "BOOKMARK":
+            return
+        key = key_of(event.obj)
+        old = self.objects.get(key)
+        if event.type == "DELETED":
+            if old is not None:
+                self._apply(key, None)
+        else:
+            self._replace(key, old, event.obj)
 
     def _replace(self, key: str, old: Object | None, new: Object) -> None:
         """Put the listed object in the place of the known one; another uid is a delete and an add."""
@@ -157,19 +150,13 @@ class Informer:
             self._apply(key, None)
         self._apply(key, new)
 
-    def _reborn(self, key: str, old: Object, new: Object) -> None:
-        """An event shows another object under a known name: its deletion was missed, so deliver that first."""
-        self.objects[key] = old
-        self._apply(key, None)
-        self._apply(key, new)
-
     def _apply(self, key: str, new: Object | None) -> None:
         old = self.objects.pop(key, None) if new is None else self.objects.get(key)
         if new is not None:
             self.objects[key] = new
-        for change in self._changes:
+        for change in self.keyed_handlers:
             change(key, old, new)
-        for handler in self._handlers:
+        for handler in self.handlers:
             handler(old, new)
 
 

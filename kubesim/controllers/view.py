@@ -24,12 +24,13 @@ def _always(key: str) -> bool:
 class Caches:
     """The caches of one component. ``informer`` gives the shared informer of a resource."""
 
-    __slots__ = ("_derived", "informer", "satisfied")
+    __slots__ = ("_derived", "_objects", "informer", "satisfied")
 
     def __init__(self, informer: Callable[[str], Informer]) -> None:
         self.informer = informer
         self.satisfied: Callable[[str], bool] = _always
         self._derived: dict[Callable[..., Any], Any] = {}
+        self._objects: dict[str, dict[str, Object]] = {}  # the caches asked for so far; an informer never takes another dict
 
     def for_controller(self, satisfied: Callable[[str], bool]) -> "Caches":
         """The same caches as one controller sees them, with its own expectations."""
@@ -40,7 +41,10 @@ class Caches:
 
     def get(self, resource: str, key: str) -> Object | None:
         """The object at ``namespace/name`` (or ``name``), or None. O(1)."""
-        return self.informer(resource).objects.get(key)
+        objects = self._objects.get(resource)
+        if objects is None:
+            objects = self._objects[resource] = self.informer(resource).objects
+        return objects.get(key)
 
     def list(self, resource: str, namespace: str = "") -> Iterable[Object]:
         """All objects of a resource, in one namespace if given, in the order they were first seen."""

@@ -16,7 +16,7 @@ from kubesim.etcd.errors import LeaseExists, LeaseNotFound, LeaseTtlTooLarge
 SECOND_NS = 1_000_000_000
 TTL_SECONDS_MIN = 2  # upstream: ceil(1.5 × election timeout), 1,000 ms by default
 TTL_SECONDS_MAX = 9_000_000_000
-KEYS_SWEPT_MIN = 64
+KEYS_SWEPT_MIN = 1_024
 EXPIRED_PER_SECOND_MAX = 750  # after a promotion, so that not all leases of a cluster end at once: 3/4 of etcd's revocations a second
 
 
