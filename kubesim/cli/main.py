@@ -71,7 +71,6 @@ def version() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments`` (default: those of the process); return the exit status."""
     try:
-        _add_commands()
         result = cli.main(args=None if arguments is None else list(arguments), prog_name="kubesim", standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
