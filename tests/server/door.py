@@ -66,7 +66,11 @@ class Door:
             given["authorization"] = f"Bearer {user}-token"
         return asyncio.run(self._ask(method, path, raw, given))
 
-    async def _ask(self, method: str, path: str, raw: bytes, headers: Mapping[str, str]) -> Reply:
+    def watch(self, path: str, accept: str = "application/json") -> Reply:
+        """Open a watch and go away when its first bytes have come."""
+        return asyncio.run(self._ask("GET", path, b"", {"accept": accept, "authorization": "Bearer admin-token"}, leaves=True))
+
+    async def _ask(self, method: str, path: str, raw: bytes, headers: Mapping[str, str], leaves: bool = False) -> Reply:
         where, _, query = path.partition("?")
         scope = {
             "type": "http",
@@ -77,17 +81,21 @@ class Door:
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
         sent: list[Any] = []
-        asked = False
+        asked = leaves
+        has_answer = asyncio.Event()
 
         async def receive() -> Any:
             nonlocal asked
             if not asked:
                 asked = True
                 return {"type": "http.request", "body": raw, "more_body": False}
-            await asyncio.Event().wait()
+            await (has_answer.wait() if leaves else asyncio.Event().wait())
+            return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             sent.append(message)
+            if message["type"] == "http.response.body":
+                has_answer.set()
 
         await self.app(scope, receive, send)
         found: dict[str, list[str]] = {}

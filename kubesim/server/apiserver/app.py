@@ -152,6 +152,8 @@ class App:
         answer = self.reviews.answer(call)
         if answer is not None:
             return answer
+        if target.resource == "componentstatuses" and not target.group:
+            return self.operations.component_statuses(call)
         if target.verb == "watch" and not target.subresource:
             return self._watch(call)
         if target.subresource in SUBRESOURCES:

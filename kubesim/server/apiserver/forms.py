@@ -72,10 +72,10 @@ def _description(name: str) -> str:
     return schema.description(OBJECT_META, field) if field else ""
 
 
-def row(obj: Object, kind: Kind, now_ns: int, include: str, version: str = "v1") -> Object:
+def row(obj: Object, columns: Sequence[Column], now_ns: int, include: str, version: str = "v1", is_pod: bool = False) -> Object:
     """One object as a row; ``include`` says how much of the object comes along."""
-    found: Object = {"cells": [column.cell(obj, now_ns) for column in kind.columns]}
-    condition = _COMPLETED.get((obj.get("status") or {}).get("phase", "")) if kind.resource == "pods" else None
+    found: Object = {"cells": [column.cell(obj, now_ns) for column in columns]}
+    condition = _COMPLETED.get((obj.get("status") or {}).get("phase", "")) if is_pod else None
     if condition is not None:
         found["conditions"] = [condition]
     found["object"] = None if include == "None" else obj if include == "Object" else partial(obj, version)
@@ -91,14 +91,27 @@ _NIL_ROWS = frozenset(("csistoragecapacities.storage.k8s.io",))
 
 
 def table(objects: Sequence[Object], metadata: Object, kind: Kind, now_ns: int, include: str, form: Form) -> Object:
-    """Objects as a Table."""
-    rows: list[Object] | None = [row(obj, kind, now_ns, include, form.version) for obj in objects]
-    if not rows and (kind.resource in _NIL_ROWS or any(column.name == "Created At" for column in kind.columns)):
-        rows = None
+    """Objects of a kind as a Table."""
+    found = plain_table(objects, metadata, kind.columns, now_ns, include, form, kind.resource == "pods")
+    if not objects and (kind.resource in _NIL_ROWS or any(column.name == "Created At" for column in kind.columns)):
+        found["rows"] = None
+    return found
+
+
+def plain_table(
+    objects: Sequence[Object],
+    metadata: Object,
+    columns: Sequence[Column],
+    now_ns: int,
+    include: str,
+    form: Form,
+    are_pods: bool = False,
+) -> Object:
+    """Objects as a Table with some columns."""
     return {
         "kind": TABLE,
         "apiVersion": f"meta.k8s.io/{form.version}",
         "metadata": metadata,
-        "columnDefinitions": column_definitions(kind.columns),
-        "rows": rows,
+        "columnDefinitions": column_definitions(columns),
+        "rows": [row(obj, columns, now_ns, include, form.version, are_pods) for obj in objects],
     }

@@ -4,10 +4,12 @@ Upstream: apiserver/pkg/endpoints/handlers/{create,get,update,patch,delete}.go. 
 status codes, options from queries and bodies, and the forms of answers.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from kubesim.api.errors import ApiError
-from kubesim.api.kinds.contract import Kind
+from kubesim.api.errors import ApiError, not_found
+from kubesim.api.kinds.contract import Column, Kind
+from kubesim.api.kinds.parts.table import age_cell, name_cell
 from kubesim.apiserver import options as reading
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
@@ -16,7 +18,7 @@ from kubesim.server.apiserver import bodies, escalation, forms
 from kubesim.server.apiserver.answers import Answer
 from kubesim.server.apiserver.call import Call
 from kubesim.server.apiserver.encoding import Encoder
-from kubesim.server.apiserver.media import JSON, TABLE, Form
+from kubesim.server.apiserver.media import JSON, PARTIAL, TABLE, Form
 from kubesim.server.apiserver.rbac import RESOURCES as RBAC_RESOURCES
 from kubesim.server.apiserver.rbac import AlwaysAllow, Rbac
 from kubesim.server.apiserver.views import View, view_of
@@ -31,6 +33,7 @@ class Operations:
     def __init__(self, server: ApiServer, encoder: Encoder, authorizer: Rbac | AlwaysAllow) -> None:
         self.server = server
         self.encoder = encoder
+        self.components: Collection[str] = ()  # what runs beside the server
         self._rbac = authorizer if isinstance(authorizer, Rbac) else None
 
     def resource_of(self, call: Call) -> tuple[Resource, View | None]:
@@ -88,6 +91,25 @@ class Operations:
     def _plain_list(self, call: Call, answer: Object, kind: Kind) -> Answer:
         items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in answer["items"]]
         return Answer(200, self.encoder.any({**answer, "items": items}, call.form.media), call.form.media)
+
+    def component_statuses(self, call: Call) -> Answer:
+        """The components of old: what runs beside the server. Raises ApiError 404."""
+        found = [component_status(name, self.components) for name in COMPONENT_PORTS]
+        form = call.form
+        if call.target.name:
+            chosen = [each for each in found if each["metadata"]["name"] == call.target.name]
+            if not chosen:
+                raise not_found("componentstatuses", call.target.name)
+            if form.transform != TABLE:
+                return Answer(200, self.encoder.any(chosen[0], form.media), form.media)
+            found = chosen
+        if form.transform == TABLE:
+            include = call.query.get("includeObject", "")
+            table = forms.plain_table(found, {}, COMPONENT_COLUMNS, self.server.kernel.now_ns, include, form)
+            return Answer(200, self.encoder.any(table, form.media), form.media)
+        items = [{key: value for key, value in each.items() if key not in ("kind", "apiVersion")} for each in found]
+        answer = {"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": items}
+        return Answer(200, self.encoder.any(answer, form.media), form.media)
 
     # -- writes --
 
@@ -229,7 +251,40 @@ class Operations:
 
     def answer_plain(self, call: Call, obj: Object, status: int = 200) -> Answer:
         """An object that is of no stored kind: a Scale, a Status, a TokenRequest."""
+        form = call.form
+        if form.transform == TABLE and obj.get("kind") == "Scale":
+            metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+            include = call.query.get("includeObject", "")
+            forms.check_include(include)
+            table = forms.plain_table([obj], metadata, SCALE_COLUMNS, self.server.kernel.now_ns, include, form)
+            return Answer(status, self.encoder.any(table, form.media), form.media)
+        if form.transform == PARTIAL and "metadata" in obj:
+            return Answer(status, self.encoder.any(forms.partial(obj, form.version), form.media), form.media)
         return Answer(status, self.encoder.any(obj, call.form.media), call.form.media)
+
+
+SCALE_COLUMNS = (
+    Column("Name", "string", name_cell),
+    Column("Desired", "integer", lambda obj, now_ns: (obj.get("spec") or {}).get("replicas", 0)),
+    Column("Available", "integer", lambda obj, now_ns: (obj.get("status") or {}).get("replicas", 0)),
+    Column("Age", "string", age_cell),
+)
+COMPONENT_COLUMNS = (
+    Column("Name", "string", name_cell, 0, "name"),
+    Column("Status", "string", lambda obj, now_ns: "Healthy" if obj["conditions"][0]["status"] == "True" else "Unhealthy"),
+    Column("Message", "string", lambda obj, now_ns: obj["conditions"][0].get("message", "")),
+    Column("Error", "string", lambda obj, now_ns: obj["conditions"][0].get("error", "")),
+)
+COMPONENT_PORTS = {"scheduler": 10259, "controller-manager": 10257, "etcd-0": 0}
+
+
+def component_status(name: str, running: Collection[str]) -> Object:
+    """The status of one component: etcd is in this process, the others run or do not."""
+    is_healthy = name == "etcd-0" or name in running
+    host = f"127.0.0.1:{COMPONENT_PORTS[name]}"
+    why = f'Get "https://{host}/healthz": dial tcp {host}: connect: connection refused'
+    condition = {"type": "Healthy", "status": "True" if is_healthy else "False", "message": "ok" if is_healthy else why}
+    return {"kind": "ComponentStatus", "apiVersion": "v1", "metadata": {"name": name}, "conditions": [condition]}
 
 
 def _namespace(resource: Resource, target: Any) -> str:

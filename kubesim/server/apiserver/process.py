@@ -130,6 +130,7 @@ class Process:
         authenticator = Authenticator(tokens, issuer.user_of, flags.anonymous_auth)
         app = self.app = App(server, self.guest.wake, routes, authenticator, authorizer)
         app.journal = self._journal
+        app.operations.components = chosen
         app.channels = Streams(Containers(server, kubelets), self.guest.wake, lambda: app.is_stopping)
         address = f"{flags.advertise_address}:{flags.advertise_port}"
         app.pages = Pages(routes, app.encoder, address, lambda: app.is_stopping, app.metrics, OpenApi(routes), issuer)

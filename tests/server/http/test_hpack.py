@@ -30,9 +30,7 @@ def test_the_examples_of_the_standard(example: str) -> None:
 
 
 def test_a_response_of_the_standard() -> None:
-    block = (
-        "488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3"
-    )
+    block = "488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3"
     assert Decoder().decode(bytes.fromhex(block)) == {
         ":status": "302",
         "cache-control": "private",
