@@ -36,8 +36,9 @@ $(STAMPS)/debian: tools/debian_packages.sh
 test: $(STAMPS)/build $(STAMPS)/debian   ## set up and run all tests
 	@$(BIN)/python -m pytest -n $(JOBS)
 
-soak: $(STAMPS)/build   ## the long versions of tests: kill -9 a thousand times
+soak: $(STAMPS)/build   ## the long versions of tests: kill -9 a thousand times, 20,000 Pods against plain twins
 	@$(BIN)/python -m tests.server.etcd.crashes --kills 1000
+	@$(BIN)/python -m tests.scheduler.twins --pairs 20000 --recordings
 
 check: $(STAMPS)/build  ## ruff, mypy, the floors, the build log, the house style
 	@$(BIN)/ruff check kubesim tests bench examples tools setup.py

@@ -5,7 +5,7 @@ and why, every score, the choice, preemption and volume bindings. Pods are sched
 bound at once; so are their volumes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import orjson
 
 from kubesim.api.kinds.pod import KIND as POD
 from kubesim.scheduler.configuration import read_configuration
+from kubesim.scheduler.contract import Plugin
 from kubesim.scheduler.engine import GATED, IGNORED, SCHEDULED, Decision, SchedulingEngine
 from kubesim.scheduler.objects import NAMESPACE_LABEL
 from kubesim.scheduler.pod_facts import PodInfo
@@ -56,14 +57,14 @@ def run_scenario(scenario: Object) -> Object:
 
 
 class ScenarioRun:
-    """One scenario in an engine."""
+    """One scenario in an engine; ``plugins`` take the place of those of their names."""
 
-    def __init__(self, scenario: Object) -> None:
+    def __init__(self, scenario: Object, plugins: Iterable[type[Plugin]] = ()) -> None:
         self._scenario = scenario
         config = SchedulerConfig(tie_break=FIRST)
         if "config" in scenario:
             config = replace(read_configuration(_configuration(scenario["config"]), FIRST), percentage=100)
-        self.engine = SchedulingEngine(replace(config, tries_all_nodes=True))
+        self.engine = SchedulingEngine(replace(config, tries_all_nodes=True), plugins=plugins)
         classes = scenario.get("priorityClasses") or ()
         self._classes = {found["metadata"]["name"]: found for found in classes}
         self._default_class = next((found for found in classes if found.get("globalDefault")), None)

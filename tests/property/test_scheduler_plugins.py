@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubesim.scheduler import PluginConfig, Profile, SchedulerConfig, SchedulingEngine
@@ -12,7 +13,9 @@ from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.profile import DEFAULT_PLUGINS, FIRST
 from kubesim.scheduler.scored import normalized
+from tests.fidelity.test_scheduler_recordings import RECORDINGS
 from tests.scheduler.strategies import clusters, expressions, pods
+from tests.scheduler.twins import replay
 
 resources = st.lists(
     st.builds(
@@ -125,10 +128,8 @@ def plain_decision(framework: Framework, info: PodInfo, engine: SchedulingEngine
     return {str(engine.table.names[row]): total for row, total in totals.items()}
 
 
-@settings(max_examples=250, deadline=None)
-@given(clusters(), pods(st.just("p")), arguments)
-def test_vector_and_twin_agree(cluster: Any, pod: Any, given_arguments: dict[str, Any]) -> None:
-    engine = engine_of(cluster, given_arguments)
+def check_pair(engine: SchedulingEngine, pod: Any) -> None:
+    """One Pod against one cluster: every plugin and its twin, the totals, the choice."""
     info = engine.memo.info(pod)
     framework = engine.frameworks["default-scheduler"]
     for plugin in framework.filter:
@@ -139,6 +140,36 @@ def test_vector_and_twin_agree(cluster: Any, pod: Any, given_arguments: dict[str
     assert explained["totals"] == plain_decision(framework, info, engine)
     decision = engine.decide(info)
     assert decision.node_name == (explained["best"][0] if explained["best"] else "")
+
+
+def compare(pair_count: int) -> int:
+    """Compare on random clusters, several Pods each, until there are so many pairs; how many there were."""
+    count = 0
+
+    @settings(max_examples=max(1, pair_count // 3), deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(clusters(), st.lists(pods(st.just("p")), min_size=4, max_size=8), arguments)
+    def some(cluster: Any, candidates: list[Any], given_arguments: dict[str, Any]) -> None:
+        nonlocal count
+        if count < pair_count:
+            engine = engine_of(cluster, given_arguments)
+            for pod in candidates:
+                check_pair(engine, pod)
+                count += 1
+
+    some()
+    return count
+
+
+def test_vector_and_twin_agree() -> None:
+    """``make soak`` has 20,000 pairs."""
+    assert compare(600) >= 600
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings of kube-scheduler are not beside the checkout")
+def test_the_twins_decide_as_the_real_scheduler_did() -> None:
+    """``make soak`` has every family."""
+    assert replay(("nominated", "preemptties")) >= 400
 
 
 @settings(max_examples=100, deadline=None)
