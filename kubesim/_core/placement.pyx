@@ -107,6 +107,12 @@ cdef class Kernel:
     cdef int64_t value(self, Py_ssize_t row) noexcept:
         return 0
 
+    def at(self, Py_ssize_t row):
+        """The answer for one row."""
+        if row < 0 or row >= self.rows.count_N.shape[0]:
+            raise IndexError(f"row {row} of {self.rows.count_N.shape[0]}")
+        return self.value(row)
+
     def evaluate(self, const int64_t[::1] rows, int64_t[::1] out):
         """Write the answers for ``rows`` into ``out``, both of the same length."""
         cdef Py_ssize_t index

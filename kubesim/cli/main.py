@@ -19,6 +19,7 @@ EXIT_INTERRUPTED = 130
 
 
 COMMANDS = {  # subcommand -> module and name; imported when it is called, or listed
+    "bench": "kubesim.cli.bench:bench",
     "etcd": "kubesim.cli.etcd:etcd",
     "run": "kubesim.cli.run:run",
     "schedule": "kubesim.cli.schedule:schedule",

@@ -99,6 +99,8 @@ class Cache:
         """Put a new object in the place of the old; the table counts again when selectors can see a difference."""
         before, after = known.obj["metadata"], obj["metadata"]
         is_same = before.get("labels") is after.get("labels") and before.get("deletionTimestamp") is after.get("deletionTimestamp")
+        if _started(known.obj) != _started(obj):
+            self.table.pod_log.append(known.row)  # preemption looks at it
         known.obj = obj
         if not is_same and known.counted_as != known.group_key():
             row_pods = self.table.pods[known.row]
@@ -130,3 +132,7 @@ class Cache:
         on_nodes = {uid: self.table.names[row] for row in range(self.table.row_count) for uid in self.table.pods[row]}
         assert on_nodes == {uid: info.node_name for uid, info in self._pods.items()}
         assert all(uid in self._pods for uid in self._assumed)
+
+
+def _started(obj: dict[str, Any]) -> Any:
+    return (obj.get("status") or {}).get("startTime")

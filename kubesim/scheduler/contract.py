@@ -167,7 +167,8 @@ class Plugin:
     needs_pre_filter: ClassVar[bool] = False  # its PostFilter fails when its PreFilter did not run
     reads_other_nodes: ClassVar[bool] = False  # a changed node may change a CLUSTER score of other nodes
     score_reads_feasible: ClassVar[bool] = False  # pre_score looks at the feasible rows (CLUSTER scope only)
-    score_reads_pods: ClassVar[bool] = True  # a Pod that is placed may move a CLUSTER score's version
+    score_reads_pods: ClassVar[bool] = True  # a CLUSTER score's version may move without the table's ``node_epoch``
+    post_filter_is_shared: ClassVar[bool] = False  # Pods of one kind get one answer, as long as nothing changes
 
     def __init__(self, arguments: Mapping[str, Any], handle: Handle) -> None:
         self.arguments = arguments

@@ -24,7 +24,7 @@ from kubesim._core.placement import Chain, Demand, Kernel
 from kubesim._core.random import Stream
 from kubesim._core.ranking import Ranking
 from kubesim.scheduler.contract import SCORE_MAX, UNRESOLVABLE, Normalization, Plugin, Prepared, Rejection, Scope, Skip
-from kubesim.scheduler.diagnosis import Diagnosis
+from kubesim.scheduler.diagnosis import FITS, Diagnosis
 from kubesim.scheduler.domains import Domains
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.pod_facts import PodInfo
@@ -74,7 +74,6 @@ class SignatureState:
         self.is_plain = is_plain
         self.is_evicted = False  # set by the owner of the states
         self.is_used = True
-        self._diagnosis: tuple[tuple[int, int], Diagnosis] | None = None
         self._build()
 
     # ---- building ------------------------------------------------------------------------------------------------------------
@@ -84,6 +83,8 @@ class SignatureState:
         self._layout = table.layout
         self._node_position = table.node_log.end
         self._pod_position = table.pod_log.end
+        self._diagnosis: tuple[tuple[int, int], Diagnosis] | None = None
+        self.memo: dict[Any, Any] = {}  # what plugins keep with the state; gone when it is built anew
         self._pre_filter()
         self._domains = Domains(table)
         self._group_filters()
@@ -101,7 +102,9 @@ class SignatureState:
         self._groups = Groups(self.ranking, self._domains.parts, self._filters_of_groups, self._scores_of_groups)
         scorers, weights = [kernel for _, _, kernel, _ in self.kernels], [weight for *_, weight in self.kernels]
         groups = self._groups if self._filters_of_groups or self._scores_of_groups else None
-        self._chain = Chain(self.ranking, self._filter_kernels(), scorers, weights, self._open_N, self._base_N, groups)
+        self.kernels_of_filters = self._filter_kernels()
+        compiled = [kernel for _, _, kernel in self.kernels_of_filters]
+        self._chain = Chain(self.ranking, compiled, scorers, weights, self._open_N, self._base_N, groups)
         self._sum_base()
         self._chain.refresh_all()
         self._chain.settle()
@@ -157,9 +160,10 @@ class SignatureState:
                 self._filters_of_groups += found
         self._watched = [watched for watched in self._watched if watched.plugin.name not in self._grouped]
 
-    def _filter_kernels(self) -> list[Kernel]:
-        kernels = (plugin.filter_kernel(state) for plugin, state in self.filters if plugin.filter_scope is Scope.ROW)
-        return [kernel for kernel in kernels if kernel is not None]
+    def _filter_kernels(self) -> list[tuple[Plugin, Any, Kernel]]:
+        """(plugin, state, kernel) of the ROW filters that have one."""
+        kernels = ((plugin, state, plugin.filter_kernel(state)) for plugin, state in self.filters if plugin.filter_scope is Scope.ROW)
+        return [(plugin, state, kernel) for plugin, state, kernel in kernels if kernel is not None]
 
     def _pre_score(self) -> None:
         """Run PreScore and sort the scores by how they are kept: kernels, grouped, in the base, or late (CLUSTER, or normalized alone)."""
@@ -218,6 +222,8 @@ class SignatureState:
                     scored.ask(None, self.table.row_count)
                     self._late.append(scored)
         self._late_normalizes = any(scored.plugin.normalization is not Normalization.NONE for scored in self._late)
+        self._late_reads_feasible = any(plugin.score_reads_feasible for plugin in self._late_plugins)
+        self._late_epoch = self._epoch()
         self._normalize_late()
 
     def _version(self, plugin: Plugin, state: Any) -> Any:
@@ -345,12 +351,21 @@ class SignatureState:
 
     def _refresh_late(self) -> None:
         """Ask the late scores again whose version moved, or that look at the feasible rows when those changed."""
-        has_moved = self.ranking.feasible_version != self._late_feasible
-        reads_feasible = has_moved and any(plugin.score_reads_feasible for plugin in self._late_plugins)
-        if reads_feasible or any(self._version(plugin, state) != version for plugin, state, version in self._late_versions):
+        has_moved = (self._late_normalizes or self._late_reads_feasible) and self.ranking.feasible_version != self._late_feasible
+        if not has_moved and self._late_epoch == self.table.node_epoch:
+            return
+        if (has_moved and self._late_reads_feasible) or any(
+            self._version(plugin, state) != version for plugin, state, version in self._late_versions
+        ):
             self._score_late()
-        elif has_moved and self._late_normalizes:
+        elif has_moved:
             self._normalize_late()
+        else:
+            self._late_epoch = self._epoch()
+
+    def _epoch(self) -> int:
+        """What must stay the same for the late scores' versions to stay; -1: they may move at any time."""
+        return -1 if any(plugin.score_reads_pods for plugin in self._late_plugins) else self.table.node_epoch
 
     def _refresh_nodes(self) -> bool:
         """Take in changed nodes; false when everything was built anew."""
@@ -433,6 +448,11 @@ class SignatureState:
         """The rows that ``place`` chose are in the table's log: nothing of them is new to this state."""
         self._pod_position = self.table.pod_log.end
 
+    def is_decided_by_kernels(self, row: int) -> bool:
+        """Whether a row is closed, if at all, by kernels alone, and no other filter looks at the Pods on it."""
+        is_alone = not self._row_filters and all(plugin.filter_scope is not Scope.CLUSTER for plugin, _ in self.filters)
+        return is_alone and bool(self._node_open_N[row])
+
     def update_filters(self) -> None:
         """Make the filters' states anew where grouped filters were kept up without them: before anybody asks the filters themselves."""
         position = (self.table.node_log.end, self.table.pod_log.end)
@@ -444,10 +464,30 @@ class SignatureState:
         """Why each node does or does not fit, as of now; remembered until something changes."""
         position = (self.table.node_log.end, self.table.pod_log.end)
         if self._diagnosis is None or self._diagnosis[0] != position:
-            self.update_filters()
-            found = Diagnosis(self.table, self.filters, self.allowed_N(), self.names_plugins, self.pre_filter, self.closed)
+            found = self._changed_diagnosis()
+            if found is None:
+                self.update_filters()
+                found = Diagnosis(self.table, self.filters, self.allowed_N(), self.names_plugins, self.pre_filter, self.closed)
             self._diagnosis = (position, found)
         return self._diagnosis[1]
+
+    def _changed_diagnosis(self) -> Diagnosis | None:
+        """The last diagnosis with the rows asked again whose Pods changed since, where kernels alone decide about them; else None."""
+        log = self.table.pod_log
+        if self._diagnosis is None or self._diagnosis[0][0] != self.table.node_log.end or self._diagnosis[0][1] < log.start:
+            return None
+        rows = list(dict.fromkeys(log.entries[self._diagnosis[0][1] - log.start :]))
+        if len(rows) * CHANGED_ROWS_SHARE > self.table.row_count or not all(map(self.is_decided_by_kernels, rows)):
+            return None
+        return self._diagnosis[1].changed({row: self._verdict(row) for row in rows})
+
+    def _verdict(self, row: int) -> tuple[int, int]:
+        """(filter, code) of a row that kernels decide about."""
+        for index, (plugin, _) in enumerate(self.filters):
+            for asked, _, kernel in self.kernels_of_filters:
+                if asked is plugin and (code := kernel.at(row)):
+                    return index, code
+        return FITS, 0
 
     def scores(self) -> dict[str, Any]:
         """Plugin -> final (normalized and weighted) scores, int64 (row_count,); only feasible rows mean something. O(N) per plugin."""

@@ -24,18 +24,7 @@ NO_NODES = "no nodes available to schedule pods"
 class Diagnosis:
     """The outcome of all filters on all nodes. ``filter_N`` (int16) is the index of the rejecting filter, or FITS, OUTSIDE, GONE."""
 
-    __slots__ = (
-        "_filters",
-        "_groups",
-        "_histogram",
-        "_names_plugins",
-        "_table",
-        "code_N",
-        "filter_N",
-        "memo",
-        "pre_filter",
-        "unschedulable_plugins",
-    )
+    __slots__ = ("_counts", "_filters", "_messages", "_names_plugins", "_plugins", "_table", "code_N", "filter_N", "memo", "pre_filter")
 
     def __init__(
         self,
@@ -47,8 +36,9 @@ class Diagnosis:
         closed: Mapping[int, tuple[int, int]] = NOTHING_CLOSED,
     ) -> None:
         self.memo: dict[Any, Any] = {}  # what PostFilter plugins worked out from it, for the next Pod of the same signature
-        self._groups: list[tuple[Rejection, Any]] | None = None
-        self._histogram: dict[str, int] | None = None
+        self._counts: dict[tuple[int, int], int] | None = None  # (filter, code) -> rows, in this order
+        self._messages: dict[str, str] = {}
+        self._plugins: tuple[str, ...] | None = None
         self._table = table
         self._filters = filters
         self._names_plugins = names_plugins  # the plugins whose PreFilter restricted the names
@@ -57,23 +47,14 @@ class Diagnosis:
         self.code_N = np.zeros(table.row_count, np.int64)
         alive_N = table.alive_N[: table.row_count].astype(bool)
         self.filter_N[alive_N] = OUTSIDE
-        plugins = dict.fromkeys(names_plugins)
-        if pre_filter is not None:
-            plugins[pre_filter[0]] = None
-        else:
-            self._close(closed, plugins)
+        if pre_filter is None:
+            for row, (index, code) in closed.items():  # nominated Pods count as being there
+                self.filter_N[row], self.code_N[row] = index, code
             open_N = alive_N & allowed_N
             open_N[list(closed)] = False
-            self._run(open_N, plugins)
-        self.unschedulable_plugins = tuple(sorted(plugins))
+            self._run(open_N)
 
-    def _close(self, closed: Mapping[int, tuple[int, int]], plugins: dict[str, None]) -> None:
-        """What filters say when Pods nominated to a node count as being there."""
-        for row, (index, code) in closed.items():
-            self.filter_N[row], self.code_N[row] = index, code
-            plugins[self._filters[index][0].name] = None
-
-    def _run(self, open_N: Any, plugins: dict[str, None]) -> None:
+    def _run(self, open_N: Any) -> None:
         """Ask the filters in order about the rows that every earlier one let pass."""
         rows = np.flatnonzero(open_N)
         for index, (plugin, state) in enumerate(self._filters):
@@ -84,9 +65,48 @@ class Diagnosis:
             if rejected.any():
                 self.filter_N[rows[rejected]] = index
                 self.code_N[rows[rejected]] = codes[rejected]
-                plugins[plugin.name] = None
                 rows = rows[~rejected]
         self.filter_N[rows] = FITS
+
+    def changed(self, verdicts: Mapping[int, tuple[int, int]]) -> "Diagnosis":
+        """The diagnosis after some rows' verdicts, (filter or FITS, code), became others. O(N) copies, nobody is asked."""
+        counts = self._count()
+        after = Diagnosis.__new__(Diagnosis)
+        after.memo, after._messages, after._plugins = {}, {}, None
+        after._table, after._filters = self._table, self._filters
+        after._names_plugins, after.pre_filter = self._names_plugins, self.pre_filter
+        after.filter_N, after.code_N = self.filter_N.copy(), self.code_N.copy()
+        moved = dict(counts)
+        for row, (index, code) in verdicts.items():
+            before = (int(self.filter_N[row]), int(self.code_N[row]))
+            after.filter_N[row], after.code_N[row] = index, code
+            if before in moved:
+                moved[before] -= 1
+            if index != FITS:
+                moved[(index, code)] = moved.get((index, code), 0) + 1
+        after._counts = {key: moved[key] for key in sorted(moved) if moved[key]}
+        return after
+
+    def _count(self) -> dict[tuple[int, int], int]:
+        """How many rows each (filter, code) has; O(N) the first time."""
+        if self._counts is None:
+            self._counts = {}
+            for index in (OUTSIDE, *range(len(self._filters))):
+                codes, counts = np.unique(self.code_N[self.filter_N == index], return_counts=True)
+                self._counts.update({(index, code): count for code, count in zip(codes.tolist(), counts.tolist())})
+        return self._counts
+
+    @property
+    def unschedulable_plugins(self) -> tuple[str, ...]:
+        """Who rejected the Pod, or a node, by name."""
+        if self._plugins is None:
+            names = dict.fromkeys(self._names_plugins)
+            if self.pre_filter is not None:
+                names[self.pre_filter[0]] = None
+            else:
+                names.update(dict.fromkeys(self._filters[index][0].name for index, _ in self._count() if index >= 0))
+            self._plugins = tuple(sorted(names))
+        return self._plugins
 
     def rejection(self, row: int) -> tuple[str, Rejection] | None:
         """(plugin, rejection) of a node, None when it fits. O(1)."""
@@ -97,27 +117,29 @@ class Diagnosis:
             return self.pre_filter
         if index == OUTSIDE:
             return PRE_FILTER_RESULT, outside(self._names_plugins)
-        plugin, state = self._filters[index]
-        return plugin.name, plugin.rejection(state, int(self.code_N[row]))
+        return self._filters[index][0].name, self._meaning(index, int(self.code_N[row]))
 
-    def groups(self) -> list[tuple[Rejection, Any]]:
-        """(rejection, rows) of every different rejection; O(N) and not per node, the first time."""
-        if self._groups is None:
-            self._groups = self._find_groups()
-        return self._groups
-
-    def _find_groups(self) -> list[tuple[Rejection, Any]]:
-        found: list[tuple[Rejection, Any]] = []
+    def counted(self) -> list[tuple[Rejection, int]]:
+        """(rejection, how many rows) of every different verdict. O(verdicts) after the first time."""
         if self.pre_filter is not None:
-            return [(self.pre_filter[1], np.flatnonzero(self.filter_N != GONE))]
-        outside_rows = np.flatnonzero(self.filter_N == OUTSIDE)
-        if len(outside_rows):
-            found.append((outside(self._names_plugins), outside_rows))
-        for index, (plugin, state) in enumerate(self._filters):
-            rows = np.flatnonzero(self.filter_N == index)
-            for code in np.unique(self.code_N[rows]) if len(rows) else ():
-                found.append((plugin.rejection(state, int(code)), rows[self.code_N[rows] == code]))
-        return found
+            return [(self.pre_filter[1], int((self.filter_N != GONE).sum()))]
+        return [(self._meaning(index, code), count) for (index, code), count in self._count().items()]
+
+    def resolvable_rows(self) -> Any:
+        """The rows that were rejected for something that removing Pods may cure, ascending. O(N)."""
+        if self.pre_filter is not None:
+            return np.flatnonzero(self.filter_N != GONE) if self.pre_filter[1].is_resolvable else np.zeros(0, np.int64)
+        found_N = np.zeros(len(self.filter_N), bool)
+        for index, code in self._count():
+            if self._meaning(index, code).is_resolvable:
+                found_N |= (self.filter_N == index) & (self.code_N == code)
+        return np.flatnonzero(found_N)
+
+    def _meaning(self, index: int, code: int) -> Rejection:
+        if index == OUTSIDE:
+            return outside(self._names_plugins)
+        plugin, state = self._filters[index]
+        return plugin.rejection(state, code)
 
     def feasible_rows(self) -> Any:
         """The rows that passed, ascending."""
@@ -125,17 +147,17 @@ class Diagnosis:
 
     def message(self, post_filter_message: str) -> str:
         """Upstream's text of the FailedScheduling event and the PodScheduled condition."""
+        message = self._messages.get(post_filter_message)
+        if message is None:
+            message = self._messages[post_filter_message] = self._message(post_filter_message)
+        return message
+
+    def _message(self, post_filter_message: str) -> str:
         if not self._table.node_count:
             return NO_NODES
         if self.pre_filter is not None:
             return fit_message(self._table.node_count, ", ".join(self.pre_filter[1].reasons), {}, post_filter_message)
-        return fit_message(self._table.node_count, "", self.histogram(), post_filter_message)
-
-    def histogram(self) -> dict[str, int]:
-        """How many nodes gave each reason."""
-        if self._histogram is None:
-            self._histogram = histogram_of((rejection, len(rows)) for rejection, rows in self.groups())
-        return self._histogram
+        return fit_message(self._table.node_count, "", histogram_of(self.counted()), post_filter_message)
 
 
 def outside(plugins: tuple[str, ...]) -> Rejection:

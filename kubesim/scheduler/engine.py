@@ -48,6 +48,13 @@ class Decision:
         self.post_filter: PostFilterResult | None = None
         self.unschedulable_plugins: tuple[str, ...] = ()
 
+    def of(self, pod: PodInfo) -> "Decision":
+        """The same decision about another Pod."""
+        other = Decision(pod, self.result, self.node_name, self.message)
+        other.diagnosis, other.post_filter = self.diagnosis, self.post_filter
+        other.unschedulable_plugins = self.unschedulable_plugins
+        return other
+
     def __repr__(self) -> str:
         return f"<Decision {self.pod.key}: {self.result} {self.node_name or self.message}>"
 
@@ -124,9 +131,14 @@ class SchedulingEngine:
         gate = framework.gate(info)
         if gate is not None:
             return Decision(info, GATED, message=gate[1])
-        decision = self.decide(info)
-        if decision.node_name:
+        return self._taken(self.decide(info))
+
+    def _taken(self, decision: Decision) -> Decision:
+        """Assume and reserve what ``decide`` has chosen."""
+        info = decision.pod
+        if decision.node_name and info.row < 0:
             self.cache.assume(info, decision.node_name)
+            framework = self.frameworks[info.facts.scheduler_name]
             if framework.acts_after(info):
                 return self._reserved(framework, decision)
         return decision
@@ -155,10 +167,33 @@ class SchedulingEngine:
         infos = [self.memo.info(pod) for pod in pods]
         decisions: list[Decision] = []
         while len(decisions) < len(infos):
-            run = self.run_of(infos, len(decisions))
-            placed = self.place_run(run) if len(run) > 1 and self.frameworks[run[0].facts.scheduler_name].gate(run[0]) is None else []
-            decisions += placed or [self.schedule(infos[len(decisions)].obj)]
+            first = infos[len(decisions)]
+            framework = self.frameworks.get(first.facts.scheduler_name)
+            if framework is None or framework.gate(first) is not None:
+                decisions.append(self.schedule(first.obj))
+            else:
+                decisions += map(self._taken, self.decide_run(self.run_of(infos, len(decisions))))
         return decisions
+
+    def decide_run(self, run: list[PodInfo]) -> list[Decision]:
+        """Decide about the first Pods of a run (``run_of``), at least one. Either all of them are assumed already, or it is for the
+        caller to assume the one that has a node."""
+        decisions = self.place_run(run)
+        if decisions:
+            return decisions
+        decision = self.decide(run[0])
+        if not decision.node_name and len(run) > 1 and self._is_shared(decision):
+            return [decision, *(decision.of(info) for info in run[1:])]
+        return [decision]
+
+    def _is_shared(self, decision: Decision) -> bool:
+        """Whether all Pods of the run get this rejection: nothing changes by it."""
+        outcome = decision.post_filter
+        if outcome is not None and outcome.node_name:
+            return False
+        facts = decision.pod.facts
+        is_signed = facts.state is not None and not facts.spec.get("resourceClaims")
+        return is_signed and all(plugin.post_filter_is_shared for plugin in self.frameworks[facts.scheduler_name].post_filter)
 
     def run_of(self, infos: Sequence[PodInfo], start: int) -> list[PodInfo]:
         """The Pods from ``start`` on that nothing in a cycle can tell apart: one template, labels, namespace and owner. O(their number)."""
@@ -182,12 +217,13 @@ class SchedulingEngine:
     def place_run(self, run: list[PodInfo]) -> list[Decision]:
         """Decide about the first Pods of a run (``run_of``) and assume them, one after the other in compiled code.
 
-        Stops where a Pod fits nowhere. None are decided where a placement changes more than amounts and counts: ``decide`` does it then.
+        Stops where a Pod fits nowhere. None are decided where a placement changes more than amounts and counts, or a run is one Pod:
+        ``decide`` does it then.
         """
         facts = run[0].facts
-        if facts.scheduler_name in self._percentages or self.frameworks[facts.scheduler_name].acts_after(run[0]):
+        if len(run) < 2 or len(self.nominator) or facts.host_ports or facts.claims:
             return []
-        if len(self.nominator) or facts.host_ports:
+        if facts.scheduler_name in self._percentages or self.frameworks[facts.scheduler_name].acts_after(run[0]):
             return []
         state = self._state(run[0])
         if facts.state is None or facts.state[1] is not state or not state.is_compiled:
@@ -224,6 +260,8 @@ class SchedulingEngine:
         row = self.table.find(node_name)
         if row < 0 or state.pre_filter is not None:
             return False
+        if state.is_decided_by_kernels(row) and not self.nominator.before(info, node_name):
+            return not any(kernel.at(row) for _, _, kernel in state.kernels_of_filters)
         state.update_filters()
         trial = Trial(state, row, self.nominator, info)
         found = trial.rejection()

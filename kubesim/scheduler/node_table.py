@@ -57,6 +57,11 @@ class ChangeLog:
         self.entries.extend(rows)
         self._limit()
 
+    def rewind(self, end: int) -> None:
+        """Take back what was written from a position on, which nobody has read: the rows are as they were then."""
+        if end >= self.start:
+            del self.entries[end - self.start :]
+
     def _limit(self) -> None:
         if len(self.entries) > LOG_ENTRIES_MAX:
             self.start += len(self.entries)
@@ -70,6 +75,7 @@ class NodeTable:
         self.capacity = max(1, capacity)
         self.row_count = 0
         self.node_count = 0
+        self.node_epoch = 0  # moves with every change of a node that anybody looks at
         self.layout = 0  # moves when the arrays were replaced by longer ones
         self.columns: Interner[str] = Interner(FIXED_COLUMNS)
         self.alive_N = np.zeros(self.capacity, np.uint8)
@@ -163,6 +169,7 @@ class NodeTable:
         self.nodes[row] = node
         if changed:
             self.node_log.append(row)
+            self.node_epoch += 1
 
     def remove_node(self, name: str) -> None:
         """Take a node away; its Pods stay until they are removed. Unknown names are ignored."""
@@ -170,6 +177,7 @@ class NodeTable:
         if row < 0:
             return
         self.nodes[row] = None
+        self.node_epoch += 1
         self.node_count -= 1
         self.alive_N[row] = 0
         self.allocatable_NR[row] = 0
@@ -222,6 +230,7 @@ class NodeTable:
         known = (old.get("status") or {}).get("images") if old is not None else None
         if images is not known:
             self.images.set(row, images)
+            self.node_epoch += 1
 
     # ---- Pods ----------------------------------------------------------------------------------------------------------------
 

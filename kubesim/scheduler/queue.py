@@ -15,6 +15,7 @@ Upstream: pkg/scheduler/backend/queue (scheduling_queue.go, active_queue.go, bac
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ Hints = Mapping[str, Mapping[ClusterEvent, list[tuple[str, Hint]]]]  # scheduler
 SortKey = Callable[[PodInfo, int], Any]  # (Pod, since when it waits) -> its place among others, the smallest first
 Group = tuple[PodFacts, tuple[str, ...]]
 Event = tuple[ClusterEvent, Any, Any]
+NO_EVENTS: "list[Event]" = []
 
 
 def by_priority(info: PodInfo, timestamp_ns: int) -> tuple[int, int]:
@@ -71,7 +73,9 @@ class SchedulingQueue:
         self._start_ns = start_ns
         self._ticket = 0
         self._pods: dict[str, QueuedPod] = {}
-        self._active: list[tuple[Any, int, QueuedPod]] = []
+        # A heap of bursts: (sort key, first ticket, (ticket, Pod) in the order of their tickets). Only the latest burst is added to.
+        self._active: list[tuple[Any, int, deque[tuple[int, QueuedPod]]]] = []
+        self._latest: tuple[Any, deque[tuple[int, QueuedPod]]] | None = None
         self._backoff: list[tuple[int, Any, int, QueuedPod]] = []
         self._error_backoff: list[tuple[int, Any, int, QueuedPod]] = []
         self._waiting: dict[str, QueuedPod] = {}  # in the order of their timestamps
@@ -131,12 +135,13 @@ class SchedulingQueue:
         """The next Pod to try; it is in flight until ``done`` or ``fail``. None when there is none."""
         if self._backoff or self._error_backoff or self._waiting:
             self.flush(now_ns)
-        queued = self._head(self._active) or self._head(self._backoff)
-        if queued is None:
-            return None
-        if queued.place == ACTIVE:
-            heapq.heappop(self._active)
+        queued = self._first_active()
+        if queued is not None:
+            self._active[0][2].popleft()
         else:
+            queued = self._head(self._backoff)
+            if queued is None:
+                return None
             heapq.heappop(self._backoff)
         queued.place, queued.ticket = IN_FLIGHT, 0
         queued.attempts += 1
@@ -194,7 +199,7 @@ class SchedulingQueue:
     def flush(self, now_ns: int) -> None:
         """Move what has waited long enough; amortized O(log n) per moved Pod."""
         for heap in (self._backoff, self._error_backoff):
-            while (queued := self._head(heap)) is not None and heap[0][0] <= now_ns:
+            while heap and (queued := self._head(heap)) is not None and heap[0][0] <= now_ns:
                 heapq.heappop(heap)
                 self._activate(queued)
         while self._waiting:
@@ -220,7 +225,7 @@ class SchedulingQueue:
     def has_ready(self, now_ns: int) -> bool:
         """Whether ``pop`` would give a Pod."""
         self.flush(now_ns)
-        return self._head(self._active) is not None or self._head(self._backoff) is not None
+        return self._first_active() is not None or self._head(self._backoff) is not None
 
     # ---- places --------------------------------------------------------------------------------------------------------------
 
@@ -243,11 +248,29 @@ class SchedulingQueue:
     def _push(self, queued: QueuedPod, place: str) -> None:
         self._ticket += 1
         queued.place, queued.ticket = place, self._ticket
-        order = (self._sort_key(queued.info, queued.timestamp_ns), self._ticket, queued)
-        if place == ACTIVE:
-            heapq.heappush(self._active, order)
-        else:
-            heapq.heappush(self._backoff if place == BACKOFF else self._error_backoff, (self._backoff_end_ns(queued), *order))
+        key = self._sort_key(queued.info, queued.timestamp_ns)
+        if place != ACTIVE:
+            heap = self._backoff if place == BACKOFF else self._error_backoff
+            heapq.heappush(heap, (self._backoff_end_ns(queued), key, self._ticket, queued))
+            return
+        if self._latest is None or self._latest[0] != key:
+            self._latest = (key, deque())
+            heapq.heappush(self._active, (key, self._ticket, self._latest[1]))
+        self._latest[1].append((self._ticket, queued))
+
+    def _first_active(self) -> QueuedPod | None:
+        """The next Pod to try, after dropping stale entries."""
+        while self._active:
+            entries = self._active[0][2]
+            while entries:
+                ticket, queued = entries[0]
+                if queued.ticket == ticket:
+                    return queued
+                entries.popleft()
+            heapq.heappop(self._active)
+            if self._latest is not None and self._latest[1] is entries:
+                self._latest = None
+        return None
 
     def _head(self, heap: list[Any]) -> QueuedPod | None:
         """The head of a heap, after dropping stale entries."""
@@ -294,6 +317,8 @@ class SchedulingQueue:
         position = self._in_flight.pop(uid, None)
         if position is None:
             return []
+        if not self._events:
+            return NO_EVENTS
         concerns = ("", uid)
         events = [event for about, event in self._events[position - self._events_start :] if about in concerns]
         if not self._in_flight:
@@ -312,7 +337,8 @@ class SchedulingQueue:
 
     def check(self) -> None:
         """Verify that every Pod is in exactly the place it says. Raises AssertionError. O(n)."""
-        entries: dict[str, list[Any]] = {ACTIVE: self._active, BACKOFF: self._backoff, ERROR_BACKOFF: self._error_backoff}
+        active = [(key, *entry) for key, _, entries in self._active for entry in entries]
+        entries: dict[str, list[Any]] = {ACTIVE: active, BACKOFF: self._backoff, ERROR_BACKOFF: self._error_backoff}
         live = {place: [entry[-1] for entry in heap if entry[-1].ticket == entry[-2]] for place, heap in entries.items()}
         for uid, queued in self._pods.items():
             assert queued.info.uid == uid

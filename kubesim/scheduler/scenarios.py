@@ -239,10 +239,10 @@ class ScenarioRun:
             record["clearNomination"] = True
             self.engine.nominator.remove(decision.pod.uid)
         if outcome.preemption is not None:
-            candidates, best, chosen = outcome.preemption
+            found, chosen = outcome.preemption, outcome.preemption.chosen
             self._victims = chosen.victims
-            record["candidates"] = [_candidate(candidate) for candidate in candidates]
-            record["bestCandidates"] = [candidate.node_name for candidate in best]
+            record["candidates"] = [_candidate(candidate) for candidate in found.candidates]
+            record["bestCandidates"] = [candidate.node_name for candidate in found.best]
             record["nominatedNode"] = chosen.node_name
             record["victims"] = [victim.key for victim in chosen.victims]
 

@@ -235,7 +235,7 @@ class Scheduler:
             self.engine.nominator.remove(queued.info.uid)
         self._fail(queued, decision.message, REASON_UNSCHEDULABLE, decision.unschedulable_plugins, nominated)
         if outcome is not None and outcome.preemption is not None:
-            self._preempt(queued.info, outcome.preemption[2])
+            self._preempt(queued.info, outcome.preemption.chosen)
 
     def _preempt(self, info: PodInfo, chosen: Candidate) -> None:
         """Promise the node and evict the victims; the Pod waits for them to go."""

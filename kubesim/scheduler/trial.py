@@ -31,6 +31,7 @@ class Trial:
             plugin.row_counts(kept, row) if plugin.filter_scope is Scope.CLUSTER else None for plugin, kept in state.filters
         ]
         self._is_changed = False
+        self._log_end = state.table.pod_log.end
 
     def add(self, info: PodInfo) -> None:
         """Put a Pod on the row."""
@@ -73,6 +74,7 @@ class Trial:
                 self._table.add_pod(info, self._name)
         pods.clear()
         pods.update(self._pods)
+        self._table.pod_log.rewind(self._log_end)  # nothing has changed for anybody
 
 
 def closed_by_nominated(state: SignatureState, pod: PodInfo, nominator: Nominator) -> dict[int, tuple[int, int]]:

@@ -6,6 +6,8 @@ Upstream: plugins/defaultpreemption/default_preemption.go, framework/preemption/
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from kubesim.scheduler.contract import (
     ASSIGNED_POD_DELETE,
     UNRESOLVABLE,
@@ -18,19 +20,12 @@ from kubesim.scheduler.contract import (
     always,
 )
 from kubesim.scheduler.diagnosis import Diagnosis, fit_message, histogram_of
+from kubesim.scheduler.dry_runs import DryRuns
 from kubesim.scheduler.nominator import Nominator
 from kubesim.scheduler.pod_facts import PodInfo
-from kubesim.scheduler.preemption import (
-    NO_VICTIMS,
-    Search,
-    best_candidates,
-    is_terminating_by_preemption,
-    resolvable_rows,
-    search,
-)
+from kubesim.scheduler.preemption import NO_VICTIMS, is_terminating_by_preemption
 
 NOT_HELPFUL = Rejection(UNRESOLVABLE, ("Preemption is not helpful for scheduling",))
-NO_SEARCH = Search([], [])
 PERCENTAGE_DEFAULT, ABSOLUTE_DEFAULT = 10, 100
 
 
@@ -39,6 +34,7 @@ class DefaultPreemption(Plugin):
 
     name = "DefaultPreemption"
     extends = frozenset({"postFilter"})
+    post_filter_is_shared = True
 
     def __init__(self, arguments: Mapping[str, Any], handle: Handle) -> None:
         super().__init__(arguments, handle)
@@ -62,12 +58,13 @@ class DefaultPreemption(Plugin):
         return outcome
 
     def _outcome(self, pod: PodInfo, diagnosis: Diagnosis, state: Any, has_victims: bool) -> PostFilterResult:
-        found = self._dry_runs(pod, state, resolvable_rows(diagnosis)) if has_victims else NO_SEARCH
-        if not found.candidates:
-            return PostFilterResult(f"preemption: {self._message(diagnosis, found)}", clears_nomination=True)
-        best = best_candidates(found.candidates)
-        chosen = min(best, key=lambda candidate: candidate.row)
-        return PostFilterResult("", chosen.node_name, "Success", preemption=(found.candidates, best, chosen))
+        if not has_victims:
+            return PostFilterResult(f"preemption: {self._message(diagnosis, None)}", clears_nomination=True)
+        runs, rows = self._dry_runs(pod, state), diagnosis.resolvable_rows()
+        found = runs.search(pod, *self._order(rows))
+        if found is None:
+            return PostFilterResult(f"preemption: {self._message(diagnosis, runs.rejections(rows))}", clears_nomination=True)
+        return PostFilterResult("", found.chosen.node_name, "Success", preemption=found)
 
     def _ineligible(self, pod: PodInfo, diagnosis: Diagnosis) -> str:
         """Why the Pod may not preempt, or ""."""
@@ -84,22 +81,31 @@ class DefaultPreemption(Plugin):
                 return "not eligible due to a terminating pod on the nominated node."
         return ""
 
-    def _dry_runs(self, pod: PodInfo, state: Any, rows: list[int]) -> Search:
-        """Try every node that it may help, or enough of them, from a drawn one on."""
+    def _dry_runs(self, pod: PodInfo, state: Any) -> DryRuns:
+        """The signature's outcomes for this priority, up to date."""
+        key = (self.name, pod.facts.priority)
+        runs: DryRuns | None = state.memo.get(key)
+        if runs is None:
+            runs = state.memo[key] = DryRuns(state, self._nominated, self.objects)
+        runs.refresh()
+        return runs
+
+    def _order(self, rows: Any) -> tuple[Any, int]:
+        """The nodes that it may help in the order of trying, and how many candidates are enough: all, or a tenth from a drawn one on."""
         if self.handle.tries_all_nodes:
-            return search(pod, state, rows, self._nominated, self.objects, len(rows))
+            return rows, len(rows)
         wanted = min(max(len(rows) * self._percentage // 100, self._absolute), len(rows))
         start = self.handle.below(len(rows)) if self.handle.below is not None and len(rows) > wanted else 0
-        return search(pod, state, rows[start:] + rows[:start], self._nominated, self.objects, wanted)
+        return np.concatenate((rows[start:], rows[:start])), wanted
 
-    def _message(self, diagnosis: Diagnosis, found: Search) -> str:
-        """Why no node helps: what each says without its Pods of lower priority; without a search, none has any."""
-        counted: list[tuple[Rejection, int]] = [(rejection, 1) for rejection, _ in found.rejections]
-        for rejection, rows in diagnosis.groups():
+    def _message(self, diagnosis: Diagnosis, tried: list[tuple[Rejection, int]] | None) -> str:
+        """Why no node helps: what each says without its Pods of lower priority; where nothing was tried, none has any."""
+        counted = list(tried or ())
+        for rejection, count in diagnosis.counted():
             if not rejection.is_resolvable:
-                counted.append((NOT_HELPFUL, len(rows)))
-            elif found is NO_SEARCH:
-                counted.append((NOT_HELPFUL if diagnosis.pre_filter is not None else NO_VICTIMS, len(rows)))
+                counted.append((NOT_HELPFUL, count))
+            elif tried is None:
+                counted.append((NOT_HELPFUL if diagnosis.pre_filter is not None else NO_VICTIMS, count))
         return fit_message(self.table.node_count, "", histogram_of(counted), "")
 
     def events(self) -> Mapping[ClusterEvent, Hint]:

@@ -21,6 +21,7 @@ class DynamicResources(Plugin):
     extends = frozenset({"preFilter", "filter", "preScore", "score", "postFilter"})
     score_scope = Scope.NODE
     needs_pre_filter = True
+    post_filter_is_shared = True
 
     def signature(self, pod: PodInfo) -> Hashable:
         return self._first_claim(pod)
