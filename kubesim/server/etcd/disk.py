@@ -301,6 +301,7 @@ class FileDisk:
                 continue
             self._check_chain(path, number, segment, crc, data)
             crc = segment.crc
+            self._log_bytes += segment.size  # a member that restarts often must not let its log grow for ever
             if segment.torn:
                 _cut(path, segment.size)
             for record in segment.records:

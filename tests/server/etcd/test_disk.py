@@ -232,6 +232,19 @@ def test_a_saved_snapshot_releases_old_segments(bench, monkeypatch) -> None:
     assert indexes(recovered)[-1] == 20
 
 
+def test_what_earlier_lives_wrote_counts_for_the_next_snapshot(bench, monkeypatch) -> None:
+    monkeypatch.setattr(disk_module, "LOG_BYTES_MIN", 4_000)
+    for index in range(1, 9):
+        bench.write(entry(index, size=500))
+        reopened(bench)
+        if index < 4:
+            bench.disk.save_snapshot(snapshot(index), keep_count=0)
+    assert bench.directory.snapshots() == [], "the log is short"
+    bench.disk.save_snapshot(snapshot(8), keep_count=0)
+    assert [index for index, _ in bench.directory.snapshots()] == [8]
+    assert len(bench.directory.segments()) == 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     batches=st.lists(st.integers(1, 3), min_size=1, max_size=5),
