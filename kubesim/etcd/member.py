@@ -151,6 +151,7 @@ class Member:
         self._is_working = False
         self._tick_owed = False
         self._last_tick_ns = 0
+        self._next_tick_ns = 0
         self._is_trusted = False
         self._snapshots_sent: dict[int, int] = {}  # target -> the handle of its timeout
         self._conf_state = ConfState()
@@ -199,7 +200,9 @@ class Member:
         self.reads = Reads(self, settings.request_timeout_ns)
         self._is_trusted = True
         self._last_tick_ns = self.clock.now_ns
-        self.after_standing(self._stream.below(settings.heartbeat_ns) + 1, self._tick)
+        first_ns = self._stream.below(settings.heartbeat_ns) + 1
+        self._next_tick_ns = self.clock.now_ns + first_ns
+        self.after_standing(first_ns, self._tick)
         for listener in self.on_state:
             listener()
         if self.observer is not None:
@@ -262,7 +265,13 @@ class Member:
             function(*arguments)
 
     def _tick(self) -> None:
-        self.after_standing(self.settings.heartbeat_ns, self._tick)
+        # On a busy machine a tick comes late. The next one does not: else ten ticks would be more than an election timeout.
+        heartbeat_ns = self.settings.heartbeat_ns
+        late_ns = self.clock.now_ns - self._next_tick_ns
+        if not 0 <= late_ns < heartbeat_ns:
+            late_ns = 0  # it was paused, or its clock was set
+        self._next_tick_ns = self.clock.now_ns - late_ns + heartbeat_ns
+        self.after_standing(heartbeat_ns - late_ns, self._tick)
         if self._writing is not None:
             self._tick_owed = True  # taken when the disk is done; etcd's ticker keeps one, too
             return
