@@ -18,7 +18,7 @@ from kubesim.etcd.clock import MemberClock
 from kubesim.etcd.disk import Disk
 from kubesim.etcd.errors import EtcdError
 from kubesim.etcd.membership import MemberInfo, Members
-from kubesim.etcd.raft.core import LEADER, Settings
+from kubesim.etcd.raft.core import FOLLOWER, LEADER, Settings
 from kubesim.etcd.raft.messages import (
     CONF_CHANGE,
     NONE,
@@ -43,6 +43,7 @@ from kubesim.kernel.time import MILLISECOND, SECOND
 MEBIBYTE = 1 << 20
 SNAPSHOT_TIMEOUT_NS = 5 * SECOND
 REMOVED_STOP_NS = 1 * SECOND
+LOST_ELECTION_PART = 4  # of an election timeout, drawn before a campaign against a leader that is gone, so that two seldom collide
 INACTIVE_TICKS = 3  # a member whose last tick is longer ago does not trust what it believes about its role
 
 
@@ -359,6 +360,25 @@ class Member:
         """Hand leadership over."""
         self.node.transfer_leader(target)
         self._work()
+
+    def lost(self, host: str) -> None:
+        """Take note that the process at ``host`` is gone: its machine refuses connections.
+
+        If it led, an election need not wait for a timeout. That is safe: votes are asked for as always, a leader that is there after all
+        is followed again at its next heartbeat, and what it renewed meanwhile a new leader extends by more than that.
+        """
+        if not self.is_running or self.is_leader:
+            return
+        leader = self.members.by_id.get(self.node.raft.lead)
+        if leader is not None and leader.host == host:
+            self.node.forget_leader()
+            self.after(self._stream.below(self.settings.election_ns // LOST_ELECTION_PART) + 1, self._campaign_without_leader)
+            self._work_soon()
+
+    def _campaign_without_leader(self) -> None:
+        if self.node.raft.lead == NONE and self.node.raft.role == FOLLOWER:
+            self.node.campaign()
+            self._work_soon()
 
     def ask_read_index(self, context: Any) -> None:
         """Start a round of ReadIndex; ``reads.confirmed`` gets the answer."""

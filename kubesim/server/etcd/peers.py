@@ -140,7 +140,9 @@ class Outgoing(asyncio.Protocol):
                 async with asyncio.timeout(DIAL_TIMEOUT_SECONDS):
                     await self._peers.loop.create_connection(lambda: self, name, port, ssl=context)
                 return
-            except (OSError, ssl.SSLError, TimeoutError):
+            except (OSError, ssl.SSLError, TimeoutError) as error:
+                if isinstance(error, ConnectionRefusedError):
+                    self._peers.on_refused(self._host)
                 await asyncio.sleep(min(REDIAL_SECONDS * self._attempt, REDIAL_SECONDS_MAX))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -198,6 +200,7 @@ class Peers:
         self.receive = receive
         self.members = members
         self.client_tls = client_tls
+        self.on_refused: Callable[[str], object] = lambda host: None  # the machine is there, the process is not
         self.incoming: dict[Incoming, None] = {}
         self._outgoing: dict[str, Outgoing] = {}
         self._local: list[Any] = []

@@ -126,6 +126,7 @@ class Process:
         self._disk.on_trouble = self._disk_trouble
         self.member.on_stop.append(lambda power_lost: self.stopped.set())
         self.peers = Peers(self.loop, cluster_id, host, self._receive, self._known_members, client_tls_of(flags.peer_tls))
+        self.peers.on_refused = self._refused
         self.directory.identify(member_id, cluster_id, is_first)
         if is_first and not self.directory.segments():
             self.member.bootstrap(infos)
@@ -171,6 +172,10 @@ class Process:
     def _receive(self, source: str, message: object) -> None:
         self.clock.wake()
         self.member.receive(source, message)
+
+    def _refused(self, host: str) -> None:
+        self.clock.wake()
+        self.member.lost(host)
 
     def _keep_peers(self) -> None:
         """Have connections to all members, and to no other."""

@@ -50,6 +50,32 @@ def test_how_many_members_may_fail(world, member_count: int, majority: int, tole
     assert w.ask("put", b"a", 3) > 2
 
 
+def test_a_leader_that_is_known_to_be_gone_is_replaced_sooner(world) -> None:
+    for seed in range(10):
+        w = world(3, seed)
+        gone, others = w.leader, w.followers
+        w.ask("put", b"a", 1)
+        w.cluster.member(others[0]).lost(others[1])  # not the leader: nothing happens
+        w.run(0.2)
+        assert w.leader == gone
+        w.cluster.kill(gone)
+        for host in others:
+            w.cluster.member(host).lost(gone)
+        w.run(0.6)
+        assert w.cluster.leader is not None, f"seed {seed}"
+        assert w.ask("get", b"a").value == 1
+
+
+def test_a_leader_that_is_taken_for_gone_is_followed_again_or_replaced(world) -> None:
+    w = world(3)
+    for _ in range(5):
+        for host in w.followers:
+            w.cluster.member(host).lost(w.leader)
+        w.ask("put", b"a", 1)
+        w.run(2)
+    assert w.ask("put", b"a", 2) == 7
+
+
 def test_a_killed_leader_is_replaced_in_an_election_timeout(world) -> None:
     spans_ns = []
     for seed in range(10):

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,8 +100,11 @@ class Kit:
 
     def run(self, kills: int) -> Tally:
         """Kill so many times; then look once more."""
-        for _ in range(kills):
-            self.cycle()
+        with suppress(KeyboardInterrupt):  # what was seen so far counts
+            for _ in range(kills):
+                self.cycle()
+        if self.member.process is not None:
+            self._end()
         self._begin()
         self.check()
         self.member.kill()
