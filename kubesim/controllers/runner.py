@@ -121,7 +121,8 @@ class _Worker:
         self.recorder = EventRecorder(manager.link, controller.component or controller.name, user=controller.name)
         self.wakeup = Wakeup(manager.kernel, self.process)
         self.queue = WorkQueue(manager.kernel, self.wakeup.set)
-        self.expectations = Expectations(self._informer_of)
+        self._informers: dict[str, Informer] = {}  # of the watched resources
+        self.expectations = Expectations(self._informers.get)
         self.view = manager.caches.for_controller(lambda key: self.expectations.waits_for(key, self.kernel.now_ns) is None)
         self.ration = manager.new_ration()
         self.reconcile_count = 0
@@ -139,7 +140,7 @@ class _Worker:
             caches.derived(build)
         self._fans = fans
         for resource, mapper in self.controller.watches.items():
-            caches.informer(resource)
+            self._informers[resource] = caches.informer(resource)
             fan = fans.setdefault(resource, _Fan())
             entry = (mapper, self.view, self._adder(resource))
             fan.deleted.append(entry)
@@ -181,9 +182,6 @@ class _Worker:
                 gathered[key] = kernel.after(delay_ns, ripe, key)
 
         return gather
-
-    def _informer_of(self, resource: str) -> Informer | None:
-        return self.manager.informers.informer(resource) if resource in self.controller.watches else None
 
     def _work(self, key: str) -> None:
         now_ns = self.kernel.now_ns

@@ -20,7 +20,7 @@ class AdmissionChain:
         self.policy_revision = 0
         self._policy = policy
         self._chosen: dict[tuple[str, str], tuple[tuple[Plugin, ...], tuple[Plugin, ...], tuple[Plugin, ...]]] = {}
-        self._templates: dict[tuple[str, str, int], tuple[int, Any, Any]] = {}
+        self._templates: dict[tuple[str, str, int], tuple[int, Any, Any, bool]] = {}  # ..., and whether nothing else is asked
 
     def _choose(self, operation: str, resource: str) -> tuple[tuple[Plugin, ...], tuple[Plugin, ...], tuple[Plugin, ...]]:
         """The plugins of an operation: those asked once per template, the other mutating ones, the validating ones."""
@@ -37,21 +37,15 @@ class AdmissionChain:
         return chosen
 
     def known(self, resource: str, namespace: str, obj: Object) -> Object | None:
-        """A new object as ``mutate`` would return it, when that is remembered for its template; None: ask ``mutate``. O(1)."""
-        chosen = self._chosen.get((CREATE, resource))
-        if chosen is None or chosen[1]:
-            return None
-        if not chosen[0]:
-            return obj
+        """A new object as ``mutate`` would return it, when that is remembered for its template and is all there is to its admission.
+
+        None: ask ``mutate`` and ``validate``. O(1).
+        """
         spec = obj.get("spec")
         entry = self._templates.get((resource, namespace, id(spec)))
-        if entry is None or entry[0] != self.policy_revision:
+        if entry is None or entry[0] != self.policy_revision or not entry[3]:
             return None
         return obj if entry[2] is spec else {**obj, "spec": entry[2]}
-
-    def validates(self, operation: str, resource: str) -> bool:
-        """Whether any plugin validates this operation."""
-        return bool(self._choose(operation, resource)[2])
 
     def mutate(self, attributes: Attributes) -> Object:
         """The object after all mutating plugins; raises the ApiError of the first that refuses."""
@@ -84,7 +78,9 @@ class AdmissionChain:
         templates = self._templates
         if entry is None and len(templates) >= TEMPLATES_MAX:
             del templates[next(iter(templates))]
-        templates[key] = (self.policy_revision, spec, admitted.get("spec"))  # keeps the spec alive, so its id is not used again
+        _, always, validating = self._choose(CREATE, attributes.resource.name)
+        # Keeps the spec alive, so that its id is not used again.
+        templates[key] = (self.policy_revision, spec, admitted.get("spec"), not always and not validating)
         return admitted
 
 

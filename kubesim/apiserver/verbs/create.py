@@ -27,13 +27,19 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
     """Create ``request.obj``; return it as stored. Raises ApiError 400, 403, 404, 409 or 422."""
     given = request.obj
     metadata = given.get("metadata") or {}
-    _check(resource, request, given, metadata)
+    kind, namespace = resource.kind, request.namespace
+    if (
+        given.get("kind") != kind.kind or given.get("apiVersion") != resource.api_version or not metadata
+        or metadata.get("namespace") != namespace or not namespace or not resource.namespaced or "resourceVersion" in metadata
+    ):  # fmt: skip
+        _check(resource, request, given, metadata)
+        given = _typed(resource, given)
     name, generated = metadata.get("name") or "", metadata.get("generateName") or ""
-    admission, wish = server.admission, resource.kind.default(_typed(resource, given))
+    admission, wish = server.admission, kind.default(given)
     if server.fields.is_on or "managedFields" in metadata:
         wish = server.fields.created(resource, request, wish)
     # Most creates are admitted as the one before them was, and nobody validates them: those need no record for the plugins.
-    admitted = admission.known(resource.name, request.namespace, wish)
+    admitted = admission.known(resource.name, namespace, wish)
     attributes = None
     if admitted is None:
         attributes = Attributes(CREATE, resource, request, name or generated, wish, None)
@@ -44,7 +50,7 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
         if is_generated:
             name = generated_name(server, resource, generated)
         obj = _completed(server, resource, request, attributes, admitted, name)
-        key = resource.key(request.namespace, name)
+        key = resource.key(namespace, name)
         if server.has_quotas and resource.namespaced and resource.name != EVENTS:
             yield from charge(server, resource, request, obj)
         if extension is None and not options:
@@ -100,9 +106,7 @@ def _completed(
     errors = kind.validate(obj)
     if errors:
         raise invalid(kind.kind, name, errors, kind.group)
-    if attributes is not None or server.admission.validates(CREATE, resource.name):
-        if attributes is None:
-            attributes = Attributes(CREATE, resource, request, name, obj, None)
+    if attributes is not None:
         attributes.name, attributes.obj = name, obj
         server.admission.validate(attributes)
     return obj
