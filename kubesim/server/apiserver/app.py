@@ -245,11 +245,9 @@ class App:
     async def _send(self, call: Call, answer: Answer, send: Send) -> None:
         key = (call.target.verb, call.target.resource, answer.status)
         self.request_counts[key] = self.request_counts.get(key, 0) + 1
-        headers = [
-            (b"content-type", answer.content_type.encode()),
-            (b"content-length", b"%d" % len(answer.body)),
-            (b"cache-control", b"no-cache, private"),
-        ]
+        headers = [(b"cache-control", b"no-cache, private")]
+        if answer.status != 204:
+            headers += [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
         for name, value in (*call.warning_headers(), *answer.headers):
             headers.append((name.lower().encode("latin-1"), value.encode("utf-8")))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -41,7 +41,7 @@ class Call:
     @property
     def is_watch(self) -> bool:
         """Whether the query asks for a watch."""
-        return self.query.get("watch", "false") not in ("false", "0", "", "False", "f", "F", "FALSE")
+        return self.query.get("watch", "false").lower() not in ("false", "0")
 
     @property
     def is_dry(self) -> bool:

@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kubesim.api.errors import ApiError, bad_request
+from kubesim.api import field
+from kubesim.api.errors import ApiError, bad_request, invalid, not_found
 from kubesim.apiserver.server import ApiServer
 from kubesim.kernel.time import SECOND, format_time, parse_time
 from kubesim.kubelet.kubelets import Kubelets
@@ -38,7 +39,7 @@ class Containers:
         """The Pod and the container that is meant. Raises ApiError 404 or 400."""
         pod = self._server.get("pods", namespace, name)
         spec = pod["spec"]
-        names = [each["name"] for field in ("initContainers", "containers", "ephemeralContainers") for each in spec.get(field) or ()]
+        names = [each["name"] for group in ("initContainers", "containers", "ephemeralContainers") for each in spec.get(group) or ()]
         if container:
             if container not in names:
                 raise bad_request(f"container {container} is not valid for pod {name}")
@@ -51,13 +52,52 @@ class Containers:
             return pod, str(default)
         raise bad_request(f"a container name must be specified for pod {name}, choose one of: [{' '.join(mains)}]")
 
+    def check_node(self, pod: Object) -> None:
+        """Raise what upstream says when the kubelet of a Pod cannot be reached."""
+        name = pod["spec"].get("nodeName")
+        if not name:
+            raise bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
+        node = self._server.peek("nodes", "", name)
+        if node is None:
+            raise not_found("pods", name)
+        check_addresses(node)
+        if self._kubelets is None:
+            host = node["status"]["addresses"][0]["address"]
+            message = f"error dialing backend: dial tcp {host}:10250: connect: connection refused"
+            raise ApiError(500, "", message)
+
+    def is_unbound(self, namespace: str, name: str, container: str) -> bool:
+        """Whether a Pod has no node yet: its log is no content. Raises ApiError 404 or 400."""
+        return not self.find(namespace, name, container)[0]["spec"].get("nodeName")
+
+    def forward(self, namespace: str, name: str) -> None:
+        """Raise why nothing can be forwarded to a Pod."""
+        self.check_node(self._server.get("pods", namespace, name))
+
+    def proxy(self, resource: str, namespace: str, name: str) -> None:
+        """Raise why nothing can be proxied to a Pod, a node or a service, where upstream would say so, too."""
+        scheme_and_name = name.split(":")
+        base = scheme_and_name[1] if len(scheme_and_name) == 3 else scheme_and_name[0]
+        found = self._server.get(resource, "" if resource == "nodes" else namespace, base)
+        if resource == "pods" and not (found.get("status") or {}).get("podIP"):
+            raise bad_request("address not allowed")
+        if resource == "nodes":
+            check_addresses(found)
+        if resource == "services":
+            port = scheme_and_name[-1] if len(scheme_and_name) > 1 else ""
+            ports = found["spec"].get("ports") or ()
+            if port and not any(port in (each.get("name"), str(each["port"])) for each in ports):
+                raise ApiError(503, "ServiceUnavailable", f'no service port {port} found for service "{base}"')
+            if self._server.peek("endpoints", namespace, base) is None:
+                raise not_found("services", base)
+
     def lines(self, namespace: str, name: str, container: str) -> list[Any]:
-        """All lines that a container has printed. Raises ApiError 400 or 404."""
+        """All lines that a container has printed. Raises ApiError 400, 404 or 500."""
         pod, chosen = self.find(namespace, name, container)
         if not pod["spec"].get("nodeName"):
             return []
-        if self._kubelets is None:
-            raise ApiError(404, "NotFound", "the server could not find the requested resource", {})
+        self.check_node(pod)
+        assert self._kubelets is not None
         waiting = _waiting(pod, chosen)
         if waiting:
             raise bad_request(f'container "{chosen}" in pod "{name}" is waiting to start: {waiting}')
@@ -101,8 +141,7 @@ class Containers:
     def execute(self, namespace: str, name: str, container: str, command: Sequence[str]) -> Outcome:
         """What a command in a container prints. Raises ApiError 404, 400 or 500."""
         pod, chosen = self.find(namespace, name, container)
-        if self._kubelets is None or not pod["spec"].get("nodeName"):
-            raise bad_request(f"pod {name} does not have a host assigned")
+        self.check_node(pod)
         phase = (pod.get("status") or {}).get("phase")
         if phase in ("Succeeded", "Failed"):
             raise ApiError(500, "InternalError", f"cannot exec into a container in a completed pod; current phase is {phase}")
@@ -148,6 +187,27 @@ class Containers:
         return Outcome("".join(parts))
 
 
+def check_addresses(node: Object) -> None:
+    """Raise 500 for a node that nobody knows how to reach."""
+    if not (node.get("status") or {}).get("addresses"):
+        raise ApiError(500, "", "no preferred addresses found; known addresses: []")
+
+
+def check_log_options(name: str, query: Mapping[str, str]) -> None:
+    """Raise 422 for numbers of a log request that cannot be."""
+    errors = []
+    for option, least, words in (
+        ("tailLines", 0, "must be greater than or equal to 0"),
+        ("limitBytes", 1, "must be greater than 0"),
+        ("sinceSeconds", 1, "must be greater than 0"),
+    ):
+        text = query.get(option, "")
+        if text.removeprefix("-").isdecimal() and int(text) < least:
+            errors.append(field.invalid(option, int(text), words))
+    if errors:
+        raise invalid("PodLogOptions", name, errors)
+
+
 def _number(query: Mapping[str, str], name: str) -> int:
     text = query[name]
     if not text.isdecimal():
@@ -172,8 +232,8 @@ def _waiting(pod: Object, container: str) -> str:
 def _environment(pod: Object, container: str) -> list[tuple[str, str]]:
     spec = pod["spec"]
     found = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOSTNAME", pod["metadata"]["name"])]
-    for field in ("initContainers", "containers", "ephemeralContainers"):
-        for each in spec.get(field) or ():
+    for group in ("initContainers", "containers", "ephemeralContainers"):
+        for each in spec.get(group) or ():
             if each["name"] == container:
                 found += [
                     (variable["name"], variable.get("value", "")) for variable in each.get("env") or () if "valueFrom" not in variable

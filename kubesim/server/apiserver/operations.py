@@ -7,7 +7,8 @@ status codes, options from queries and bodies, and the forms of answers.
 from collections.abc import Collection
 from typing import Any
 
-from kubesim.api.errors import ApiError, not_found
+from kubesim.api import field
+from kubesim.api.errors import ApiError, invalid, not_found
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.table import age_cell, name_cell
 from kubesim.apiserver import options as reading
@@ -73,6 +74,9 @@ class Operations:
         """List objects."""
         resource, view = self.resource_of(call)
         options = self._list_options(call, view)
+        if "sendInitialEvents" in call.query:
+            problem = field.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+            raise invalid("ListOptions", "", [problem], "meta.k8s.io")
         answer = self.server.call(Request("list", resource.name, _namespace(resource, call.target), options=options, user=call.user.name))
         form, kind, stored = call.form, resource.kind, answer
         if view is not None:

@@ -29,13 +29,13 @@ from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import SECOND
 from kubesim.server.apiserver import certificates, kubeconfig
 from kubesim.server.apiserver.app import App
+from kubesim.server.apiserver.bootstrap import bootstrap
 from kubesim.server.apiserver.containers import Containers
 from kubesim.server.apiserver.flags import BadFlags, Flags
 from kubesim.server.apiserver.issuer import Issuer
 from kubesim.server.apiserver.journal import BadJournal, Journal, Saved
 from kubesim.server.apiserver.openapi import OpenApi
 from kubesim.server.apiserver.pages import Pages
-from kubesim.server.apiserver.policy import policy_requests
 from kubesim.server.apiserver.protocol import Protocol, SocketProtocol
 from kubesim.server.apiserver.rbac import AlwaysAllow, Rbac
 from kubesim.server.apiserver.reviews import Reviews
@@ -68,6 +68,7 @@ class Process:
         self.kubeconfig_path: Path
         self._closers: list[Any] = []
         self._journal: Journal | None = None
+        self._client_authority = ""
 
     @property
     def url(self) -> str:
@@ -108,7 +109,7 @@ class Process:
             kernel, etcd, profile=flags.profile(), service_cidr=flags.service_cluster_ip_range, compaction_ns=flags.compaction_ns(),
             track_fields=True, watch_history_events_max=WATCH_HISTORY_EVENTS_MAX,
         )  # fmt: skip
-        _create_policy(server)
+        bootstrap(server, self._client_authority)
         authorizer = AlwaysAllow() if "AlwaysAllow" in flags.authorization_mode.split(",") else Rbac(server)
         chosen = flags.chosen_components()
         if "controller-manager" in chosen:
@@ -156,6 +157,7 @@ class Process:
             home = Path(self._temporary)
         try:
             files = certificates.Directory(home / "pki", [flags.bind_address, flags.advertise_address])
+            self._client_authority = files.authority.certificate.decode()
             self.kubeconfig_path = Path(flags.kubeconfig) if flags.kubeconfig else home / "kubeconfig"
             kubeconfig.write(self.kubeconfig_path, kubeconfig.kubeconfig(self.url, files.authority.certificate, files.admin))
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -201,16 +203,6 @@ class Process:
             self.socket.close()
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
-
-
-def _create_policy(server: ApiServer) -> None:
-    """Create the default roles and bindings; those that are there stay as they are."""
-    for request in policy_requests():
-        try:
-            server.call(request)
-        except ApiError as error:
-            if error.code != 409:
-                raise
 
 
 class _Server(uvicorn.Server):

@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 import orjson
 
 from kubesim.api.errors import ApiError
-from kubesim.server.apiserver.answers import TEXT
+from kubesim.server.apiserver.answers import TEXT, Answer
 from kubesim.server.apiserver.call import Call
-from kubesim.server.apiserver.containers import Containers, Outcome
+from kubesim.server.apiserver.containers import Containers, Outcome, check_log_options
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
@@ -40,9 +40,12 @@ class Streams:
         self._wake = wake
         self._is_stopping = is_stopping
 
-    def log(self, call: Call) -> Feed:
+    def log(self, call: Call) -> Feed | Answer:
         """The log of a container. Raises ApiError."""
         target = call.target
+        check_log_options(target.name, call.query)
+        if self._containers.is_unbound(target.namespace, target.name, call.query.get("container", "")):
+            return Answer(204, b"", "")
         text, count = self._containers.log(target.namespace, target.name, call.query)
         follows = call.query.get("follow") in ("true", "1")
         return Feed(self._follow(call, text, count, follows))
@@ -65,10 +68,16 @@ class Streams:
             self._wake()
 
     def refuse(self, call: Call) -> ApiError:
-        """Why a stream cannot be had over a plain request."""
-        if call.target.subresource in ("portforward", "proxy"):
+        """Why a stream cannot be had over a plain request. Raises what is wrong before that."""
+        target = call.target
+        if target.subresource == "proxy":
+            self._containers.proxy(target.resource, target.namespace, target.name)
             return no_forwarding()
-        self._containers.find(call.target.namespace, call.target.name, call.query.get("container", ""))
+        if target.subresource == "portforward":
+            self._containers.forward(target.namespace, target.name)
+            return no_forwarding()
+        pod, _ = self._containers.find(target.namespace, target.name, call.query.get("container", ""))
+        self._containers.check_node(pod)
         return ApiError(400, "BadRequest", "Upgrade request required")
 
     def check(self, call: Call) -> None:

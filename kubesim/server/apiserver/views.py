@@ -83,7 +83,9 @@ def _renamed(obj: Object, names: Mapping[str, str], api_version: str) -> Object:
 
 def event_shown(event: Object) -> Object:
     """A core Event as events.k8s.io/v1 shows it."""
-    return _renamed(event, CORE_FIELDS, "events.k8s.io/v1")
+    shown = _renamed(event, CORE_FIELDS, "events.k8s.io/v1")
+    # Core always writes these two, this group leaves them out when they are empty.
+    return {key: value for key, value in shown.items() if value or key not in ("reportingController", "reportingInstance")}
 
 
 def event_stored(event: Object) -> Object:

@@ -27,12 +27,11 @@ Object = dict[str, Any]
 INITIAL_END = "k8s.io/initial-events-end"
 BOOKMARK_SECONDS = 60.0
 TIMEOUT_SECONDS_MIN = 1800  # of a watch that names none; upstream draws between this and twice as much
-TRUE = ("true", "1", "t", "T", "TRUE", "True")
 
 
 def is_true(text: str | None) -> bool:
-    """Whether a query value means true; upstream takes any value but a false one."""
-    return text is not None and text not in ("", "false", "0", "False", "FALSE", "f", "F")
+    """Whether a query value means true; upstream takes any value but these two."""
+    return text is not None and text.lower() not in ("false", "0")
 
 
 def check_options(options: Mapping[str, str]) -> None:
