@@ -12,6 +12,7 @@ from kubesim.scheduler.contract import (
     NODE_CONDITION,
     NODE_LABEL,
     NODE_TAINT,
+    POD_CLAIMS,
     POD_GATES_ELIMINATED,
     POD_LABEL,
     POD_SCALE_DOWN,
@@ -56,6 +57,8 @@ def waiting_pod_changes(old: Object, new: Object) -> list[ClusterEvent]:
     found = []
     if _differ(old["metadata"], new["metadata"], "labels"):
         found.append(POD_LABEL)
+    if _differ(old.get("status") or {}, new.get("status") or {}, "resourceClaimStatuses"):
+        found.append(POD_CLAIMS)
     old_spec, new_spec = old["spec"], new["spec"]
     if old_spec is new_spec:
         return found

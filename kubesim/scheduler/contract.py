@@ -121,6 +121,7 @@ POD_LABEL = ClusterEvent("Pod", "UpdatePodLabel")  # of the waiting Pod itself, 
 POD_SCALE_DOWN = ClusterEvent("Pod", "UpdatePodScaleDown")
 POD_GATES_ELIMINATED = ClusterEvent("Pod", "UpdatePodSchedulingGatesEliminated")
 POD_TOLERATION = ClusterEvent("Pod", "UpdatePodToleration")
+POD_CLAIMS = ClusterEvent("Pod", "UpdatePodGeneratedResourceClaim")
 
 # A claim that comes or is bound, a volume, a class: what a Pod with claims waits for.
 STORAGE_EVENTS = tuple(
@@ -300,6 +301,7 @@ class PostFilterResult(NamedTuple):
     node_name: str = ""
     code: str = UNSCHEDULABLE
     clears_nomination: bool = False
+    requests: tuple[Request, ...] = ()  # to be sent when the Pod is told
     preemption: Any = None
 
 

@@ -311,6 +311,7 @@ class SchedulingEngine:
     def _post_filter(self, info: PodInfo, state: SignatureState, diagnosis: Diagnosis) -> PostFilterResult | None:
         """Run PostFilter until one clears a node; otherwise all have had their say. None when there is no such plugin."""
         messages = []
+        requests: tuple[Any, ...] = ()
         clears_nomination = False
         if not state.framework.post_filter:
             return None
@@ -321,8 +322,10 @@ class SchedulingEngine:
             if outcome.node_name:
                 return outcome
             messages.append(outcome.message)
+            requests += outcome.requests
             clears_nomination |= outcome.clears_nomination
-        return PostFilterResult(", ".join(message for message in messages if message), clears_nomination=clears_nomination)
+        text = ", ".join(message for message in messages if message)
+        return PostFilterResult(text, clears_nomination=clears_nomination, requests=requests)
 
     def _state(self, info: PodInfo) -> SignatureState:
         """The up-to-date state of the Pod's signature."""

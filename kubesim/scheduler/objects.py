@@ -19,8 +19,11 @@ STORAGE_RESOURCES = (
     "csistoragecapacities",
     "volumeattachments",
 )
-RESOURCES = (*SIGNATURE_RESOURCES, *STORAGE_RESOURCES, "poddisruptionbudgets")
-CLUSTER_SCOPED = frozenset({"namespaces", "persistentvolumes", "storageclasses", "csinodes", "csidrivers", "volumeattachments"})
+DEVICE_RESOURCES = ("deviceclasses", "resourceslices", "resourceclaims")
+RESOURCES = (*SIGNATURE_RESOURCES, *STORAGE_RESOURCES, *DEVICE_RESOURCES, "poddisruptionbudgets")
+CLUSTER_SCOPED = frozenset(
+    ("namespaces", "persistentvolumes", "storageclasses", "csinodes", "csidrivers", "volumeattachments", "deviceclasses", "resourceslices")
+)
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
 

@@ -37,6 +37,9 @@ LISTS = {
     "replicaSets": "replicasets",
     "statefulSets": "statefulsets",
     "replicationControllers": "replicationcontrollers",
+    "deviceClasses": "deviceclasses",
+    "resourceSlices": "resourceslices",
+    "resourceClaims": "resourceclaims",
     "pdbs": "poddisruptionbudgets",
     "namespaces": "namespaces",
 }

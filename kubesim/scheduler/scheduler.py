@@ -45,6 +45,9 @@ WATCHED = {
     "csidrivers.storage.k8s.io": "csidrivers",
     "csistoragecapacities.storage.k8s.io": "csistoragecapacities",
     "volumeattachments.storage.k8s.io": "volumeattachments",
+    "deviceclasses.resource.k8s.io": "deviceclasses",
+    "resourceslices.resource.k8s.io": "resourceslices",
+    "resourceclaims.resource.k8s.io": "resourceclaims",
     "poddisruptionbudgets.policy": "poddisruptionbudgets",
 }
 
@@ -234,6 +237,8 @@ class Scheduler:
             nominated = ""
             self.engine.nominator.remove(queued.info.uid)
         self._fail(queued, decision.message, REASON_UNSCHEDULABLE, decision.unschedulable_plugins, nominated)
+        for request in outcome.requests if outcome is not None else ():
+            self.link.send(request)
         if outcome is not None and outcome.preemption is not None:
             self._preempt(queued.info, outcome.preemption.chosen)
 
