@@ -21,12 +21,13 @@ from kubesim.scheduler.trial import Trial
 
 BUDGETS = "poddisruptionbudgets"
 UNKNOWN, CANDIDATE, REJECTED = 0, 1, 2
+WINDOW_FACTOR = 2  # a search looks at so many times the rows that it needs, then at so many times as many
 
 
 class Preemption:
-    """The candidates that were found, the best of them, and the one that is chosen."""
+    """The candidates that were found, the best of them, and the one that is chosen. Sequences of ``Candidate``."""
 
-    def __init__(self, candidates: list[Candidate], best: list[Candidate], chosen: Candidate) -> None:
+    def __init__(self, candidates: Any, best: Any, chosen: Candidate) -> None:
         self.candidates = candidates
         self.best = best  # those that tie after every criterion
         self.chosen = chosen
@@ -40,8 +41,8 @@ class DryRuns:
         self._table = state.table
         self._nominator = nominator
         self._objects = objects
-        self._outcomes: dict[int, Candidate | Rejection] = {}
-        self._kind_N = np.zeros(self._table.capacity, np.uint8)  # UNKNOWN: not in the outcomes
+        self._outcome_N = np.full(self._table.capacity, None, object)
+        self._kind_N = np.zeros(self._table.capacity, np.uint8)  # UNKNOWN: no outcome
         self._measures_5N = np.zeros((5, self._table.capacity), np.int64)  # of candidates
         self._promised: list[int] = []
         self._position = (-1, -1, -1)
@@ -53,7 +54,7 @@ class DryRuns:
         nodes, pods, budgets = self._position
         is_alone = all(plugin.filter_scope is not Scope.CLUSTER for plugin, _ in self._state.filters)
         if not is_alone or nodes < table.node_log.start or pods < table.pod_log.start or budgets != position[2]:
-            self._outcomes.clear()
+            self._outcome_N[:] = None
             self._kind_N[:] = UNKNOWN
         else:
             for log, seen in ((table.node_log, nodes), (table.pod_log, pods)):
@@ -67,21 +68,25 @@ class DryRuns:
         self._position = position
 
     def _forget(self, row: int) -> None:
-        if self._outcomes.pop(row, None) is not None:
-            self._kind_N[row] = UNKNOWN
+        self._outcome_N[row] = None
+        self._kind_N[row] = UNKNOWN
 
     def search(self, pod: PodInfo, rows: Any, wanted: int) -> Preemption | None:
         """Try rows in their order until ``wanted`` candidates are found, one of them without violations; None when there is none.
 
         After ``refresh``. Rows whose outcome is remembered cost what numpy takes to look at them.
         """
-        end = 0
+        looked_at = WINDOW_FACTOR * wanted
         while True:
-            is_candidate = self._kind_N[rows] == CANDIDATE
+            kinds = self._kind_N[rows[:looked_at]]
+            is_candidate = kinds == CANDIDATE
             end = self._end(rows, is_candidate, wanted)
-            unknown = rows[:end][self._kind_N[rows[:end]] == UNKNOWN]
+            unknown = rows[:end][kinds[:end] == UNKNOWN]
             if not len(unknown):
-                break
+                if end < looked_at or looked_at >= len(rows):
+                    break
+                looked_at *= WINDOW_FACTOR
+                continue
             for row in unknown[: max(wanted, 1)].tolist():
                 self._remember(row, self._outcome(pod, row))
         found = rows[:end][is_candidate[:end]]
@@ -91,29 +96,27 @@ class DryRuns:
         for measure_N in self._measures_5N:
             measured = measure_N[best]
             best = best[measured == measured.min()]
-        candidates: dict[int, Any] = self._outcomes
-        chosen = candidates[int(best.min())]
-        return Preemption([candidates[row] for row in found.tolist()], [candidates[row] for row in best.tolist()], chosen)
+        return Preemption(self._outcome_N[found], self._outcome_N[best], self._outcome_N[best.min()])
 
     def _end(self, rows: Any, is_candidate: Any, wanted: int) -> int:
         """How many rows it takes to have enough of the candidates that are known."""
         places = np.flatnonzero(is_candidate)
         clean = places[self._measures_5N[0][rows[places]] == 0]
         if len(places) < wanted or not len(clean):
-            return len(rows)
+            return len(is_candidate)
         return int(max(places[wanted - 1], clean[0])) + 1
 
     def rejections(self, rows: Any) -> list[tuple[Rejection, int]]:
         """(rejection, how many) of rows that a search has tried and that are no candidates."""
         counts: dict[Rejection, int] = {}
         for row in rows.tolist():
-            outcome = self._outcomes.get(row)
+            outcome = self._outcome_N[row]
             if isinstance(outcome, Rejection):
                 counts[outcome] = counts.get(outcome, 0) + 1
         return list(counts.items())
 
     def _remember(self, row: int, outcome: Candidate | Rejection) -> None:
-        self._outcomes[row] = outcome
+        self._outcome_N[row] = outcome
         if isinstance(outcome, Candidate):
             self._measures_5N[:, row] = outcome.measures()
             self._kind_N[row] = CANDIDATE
