@@ -21,6 +21,7 @@ EXIT_INTERRUPTED = 130
 COMMANDS = {  # subcommand -> module and name; imported when it is called, or listed
     "bench": "kubesim.cli.bench:bench",
     "etcd": "kubesim.cli.etcd:etcd",
+    "explain": "kubesim.cli.explain:explain",
     "run": "kubesim.cli.run:run",
     "schedule": "kubesim.cli.schedule:schedule",
     "serve": "kubesim.cli.serve:serve",

@@ -28,6 +28,7 @@ from kubesim.observe.metrics import Metrics
 from kubesim.observe.summary import summarize
 from kubesim.observe.timeline import Entry, Timeline
 from kubesim.observe.waits import Wait, waits
+from kubesim.scheduler.explanation import Explanation
 from kubesim.workload import manifests
 from kubesim.workload.manifests import Manifest, Problem
 
@@ -242,9 +243,13 @@ class Cluster:
         """Why a Pod is, or would be, where: the scheduler's view of every node as of now.
 
         Returns ``rejected`` (node -> (plugin, rejection)), ``scores`` (node -> plugin -> points), ``totals`` and ``best``. A bound Pod is
-        seen as one that comes anew, beside itself. O(nodes). Raises ApiError 404, and ValueError for another scheduler's Pod.
+        seen as if it came anew. O(nodes). Raises ApiError 404, and ValueError for another scheduler's Pod.
         """
-        return self.parts.scheduler.engine.explain(self.get("Pod", name, namespace))
+        return self.explanation(name, namespace).as_dict()
+
+    def explanation(self, name: str, namespace: str = "default") -> Explanation:
+        """The same as an object that answers questions: the best nodes, one node, why this node and not that one."""
+        return self.parts.scheduler.engine.explanation(self.get("Pod", name, namespace))
 
     @property
     def digest(self) -> str:

@@ -18,6 +18,7 @@ from kubesim.scheduler.cache import Cache
 from kubesim.scheduler.contract import Handle, Plugin, PostFilterResult
 from kubesim.scheduler.cycle import SignatureState
 from kubesim.scheduler.diagnosis import Diagnosis, fit_message
+from kubesim.scheduler.explanation import Explanation
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.nominator import Nominator
@@ -279,24 +280,29 @@ class SchedulingEngine:
     def state(self, pod: Object) -> SignatureState:
         """The masks, scores and reasons of a Pod as of now: for explanations."""
         info = self.memo.info(pod)
-        if info.facts.scheduler_name not in self.frameworks:
-            raise ValueError(f"pod {info.key}: there is no profile {info.facts.scheduler_name!r}")
+        self._framework(info)
         return self._with_nominated(info, self._state(info))
 
     def explain(self, pod: Object) -> dict[str, Any]:
         """Why where: ``rejected`` node -> (plugin, rejection), ``scores`` node -> plugin -> points, ``totals``, ``best``."""
-        state = self.state(pod)
-        diagnosis = state.diagnosis()
-        names = self.table.names
-        rejected = {names[row]: diagnosis.rejection(row) for row in self.table.node_rows() if diagnosis.filter_N[row] != -1}
-        by_plugin = state.scores()
-        feasible = diagnosis.feasible_rows()
-        points = zip(*[points_N[feasible].tolist() for points_N in by_plugin.values()]) if by_plugin else [()] * len(feasible)
-        scores = {names[row]: dict(zip(by_plugin, row_points)) for row, row_points in zip(feasible.tolist(), points)}
-        totals = {name: sum(points.values()) for name, points in scores.items()}
-        highest = max(totals.values(), default=0)
-        best = [name for name, total in totals.items() if total == highest]
-        return {"rejected": rejected, "scores": scores, "totals": totals, "best": best}
+        return self.explanation(pod).as_dict()
+
+    def explanation(self, pod: Object) -> Explanation:
+        """The same as an object that answers questions: top N, one node, this node and not that one. A bound Pod is seen without itself."""
+        info = self.memo.info(pod)
+        known = self.cache.get(info.uid)
+        if known is None or self.table.find(known.node_name) < 0:
+            return Explanation(info, self.state(pod), "")
+        anew = self.memo.info({**pod, "spec": {name: value for name, value in pod["spec"].items() if name != "nodeName"}})
+        with self.table.without(known):
+            state = SignatureState(self._framework(anew), anew, is_plain=True)
+            return Explanation(anew, state, known.node_name)
+
+    def _framework(self, info: PodInfo) -> Framework:
+        framework = self.frameworks.get(info.facts.scheduler_name)
+        if framework is None:
+            raise ValueError(f"pod {info.key}: there is no profile {info.facts.scheduler_name!r}")
+        return framework
 
     def _unschedulable(self, info: PodInfo, state: SignatureState) -> Decision:
         diagnosis = state.diagnosis()

@@ -10,6 +10,7 @@ millicores, everything else in units. Upstream: pkg/scheduler/framework/types.go
 
 import heapq
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -284,6 +285,21 @@ class NodeTable:
             self.claims.add(info.namespace, info.facts.claims, -1)
         self.pod_log.append(row)
         self._release(row)
+
+    @contextmanager
+    def without(self, info: PodInfo) -> Iterator[None]:
+        """Take a Pod off its node for a moment, and put everything back as it was; nobody who reads the logs learns of it."""
+        row, end = info.row, self.pod_log.end
+        order = list(self.pods[row])
+        self.remove_pod(info)
+        try:
+            yield
+        finally:
+            self.add_pod(info, self.names[row] or "")
+            pods = self.pods[row]
+            for uid in order:
+                pods[uid] = pods.pop(uid)
+            self.pod_log.rewind(end)
 
     # ---- rows ----------------------------------------------------------------------------------------------------------------
 

@@ -198,3 +198,22 @@ def test_explain_names_everything() -> None:
     assert explained["rejected"]["n2"][0] == "NodeUnschedulable"
     with pytest.raises(ValueError, match="there is no profile 'other'"):
         engine.explain(pod("p", schedulerName="other"))
+
+
+def test_an_explanation_answers_questions_and_leaves_no_trace() -> None:
+    engine = engine_of(node("n1", cpu="2"), node("n2"), node("n3", unschedulable=True))
+    first, second = pod("p", "1"), pod("q", "1")
+    assert [engine.schedule(each).node_name for each in (first, second)] == ["n2", "n2"]
+    before = (engine.table.node_log.end, engine.table.pod_log.end, list(engine.table.pods[1]))
+    found = engine.explanation({**first, "spec": {**first["spec"], "nodeName": "n2"}})
+    assert (found.bound_to, found.best(), found.feasible_count) == ("n2", ["n2"], 2)
+    assert [name for name, _, _ in found.top(5)] == ["n2", "n1"]
+    assert found.rejections()[0][0] == "NodeUnschedulable"
+    assert found.why("n2", "n1").startswith("n2 beats n1, ")
+    assert found.why("n1", "n2").startswith("n1 loses to n2, ")
+    assert found.why("n1", "n3").startswith("n3 is rejected by NodeUnschedulable: node(s) were unschedulable; n1 fits, with ")
+    assert found.why("n3", "n1") == "n3 is rejected by NodeUnschedulable: node(s) were unschedulable"
+    assert (engine.table.node_log.end, engine.table.pod_log.end, list(engine.table.pods[1])) == before
+    engine.check()
+    with pytest.raises(ValueError, match="there is no node 'n9'; expected one of 3 nodes"):
+        found.node("n9")
