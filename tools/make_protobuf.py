@@ -23,7 +23,7 @@ def main(source: str) -> None:
     with gzip.open(source, "rt", encoding="utf-8") as file:
         messages: dict[str, list[list[Any]]] = json.load(file)
     kept = {
-        name: sorted(fields)
+        name: fields  # in the order of their declaration, which is that of Go's structs
         for name, fields in sorted(messages.items())
         if name.startswith(ROOTS) and not name.startswith(LEFT_OUT) and not any(word in name for word in VERSIONS)
     }

@@ -119,7 +119,8 @@ def _short(name: str) -> str:
 
 
 @cache
-def _by_value(name: str) -> frozenset[str]:
+def by_value(name: str) -> frozenset[str]:
+    """The fields of a definition that are structs (or times) by value."""
     short = _short(name)
     fields = set(BY_VALUE.get(short, ()))
     if short in _SPEC_AND_STATUS:
@@ -145,7 +146,7 @@ def _needs_work(name: str, above: frozenset[str]) -> bool:
     known = definition(name)
     if known is None or not known.fields or name in above:
         return False
-    if (set(known.required) | _by_value(name)) & set(known.fields):
+    if (set(known.required) | by_value(name)) & set(known.fields):
         return True
     return any(_needs_work(_inner(at)[1], above | {name}) for at in known.fields.values() if _inner(at)[1])
 
@@ -157,7 +158,7 @@ def plan(name: str) -> tuple[Step, ...]:
     if known is None:
         return ()
     steps = []
-    wanted = set(known.required) | _by_value(name)
+    wanted = set(known.required) | by_value(name)
     for field_name, at in known.fields.items():
         code, ref = _inner(at)
         if ref and not _needs_work(ref, frozenset()):

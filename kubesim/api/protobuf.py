@@ -361,7 +361,7 @@ def has_message(name: str) -> bool:
 @cache
 def message(name: str) -> Message:
     """The message of this name. Raises KeyError when the table has none."""
-    fields = [_field(name, *row) for row in _table()[name]]
+    fields = [_field(name, *row) for row in sorted(_table()[name])]
     pairs = []
     for field in fields:
         wire = BYTES if field.label == "map" else field.wire

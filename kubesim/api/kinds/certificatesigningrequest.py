@@ -70,7 +70,7 @@ def _condition_errors(request: Object) -> list[FieldError]:
         else:
             wrong += choice_errors(status, f"{path}.status", ("False", "True", "Unknown"), is_required=True)
         if name in DECISIONS and seen & set(DECISIONS):
-            wrong.append(field.invalid(f"{path}.type", name, "Approved and Denied conditions are mutually exclusive"))
+            wrong.append(field.invalid("status.conditions", name, "Approved and Denied conditions are mutually exclusive"))
         seen.add(name)
     return wrong
 
@@ -80,17 +80,6 @@ def _prepare_update(new: Object, old: Object) -> Object:
     kept = {**new, "spec": old.get("spec", {})}
     kept.pop("status", None)
     return {**kept, "status": old["status"]} if "status" in old else kept
-
-
-def _prepare_status(new: Object, old: Object) -> Object:
-    """Everything of the status but the decisions, which the approval subresource keeps."""
-    kept = keep_all_but_status(new, old)
-    decisions = [item for item in get_in(old, "status", "conditions") or () if item.get("type") in DECISIONS]
-    others = [item for item in get_in(new, "status", "conditions") or () if item.get("type") not in DECISIONS]
-    status = {**(kept.get("status") or {}), "conditions": decisions + others}
-    if not status["conditions"]:
-        del status["conditions"]
-    return {**kept, "status": status}
 
 
 def prepare_approval(new: Object, old: Object) -> Object:
@@ -107,6 +96,21 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
         after = [item for item in get_in(new, "status", "conditions") or () if item.get("type") == name]
         if len(after) < len(before):
             wrong.append(field.forbidden("status.conditions", f"updates may not remove a condition of type {field.quote(name)}"))
+    return wrong
+
+
+def approval_errors(new: Object, old: Object) -> Sequence[FieldError]:
+    """Errors of a write through the approval subresource."""
+    return [*_validate_update(new, old), *_condition_errors(new)]
+
+
+def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:
+    """A decision is made through approval, not through status."""
+    wrong = [*_validate_update(new, old), *_condition_errors(new)]
+    known = {condition.get("type") for condition in get_in(old, "status", "conditions") or ()}
+    for name in DECISIONS:
+        if name not in known and any(each.get("type") == name for each in get_in(new, "status", "conditions") or ()):
+            wrong.append(field.forbidden("status.conditions", f"updates may not add a condition of type {field.quote(name)}"))
     return wrong
 
 
@@ -134,10 +138,10 @@ KIND = Kind(
     subresources=("approval", "status"),
     prepare_create=without_status,
     prepare_update=_prepare_update,
-    prepare_status=_prepare_status,
+    prepare_status=keep_all_but_status,
     validate=_validate,
     validate_update=_validate_update,
-    validate_status=lambda new, old: [*_validate_update(new, old), *_condition_errors(new)],
+    validate_status=_validate_status,
     columns=(
         NAME,
         AGE,

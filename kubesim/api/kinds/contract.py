@@ -58,6 +58,7 @@ class Kind:
     prepare_update: Callable[[Object, Object], Object] = _keep_new  # (new, old): keeps status, bumps nothing
     prepare_status: Callable[[Object, Object], Object] = _keep_new  # (new, old) for the status subresource
     validate: Callable[[Object], Sequence[FieldError]] = _no_errors
+    validate_create: Callable[[Object], Sequence[FieldError]] | None = None  # beside ``validate``, for a new object only
     validate_update: Callable[[Object, Object], Sequence[FieldError]] = _no_errors
     validate_status: Callable[[Object, Object], Sequence[FieldError]] = _no_errors
     columns: tuple[Column, ...] = ()

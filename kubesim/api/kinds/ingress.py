@@ -38,6 +38,15 @@ def _validate(ingress: Object) -> Sequence[FieldError]:
 
 
 
+def _validate_create(ingress: Object) -> Sequence[FieldError]:
+    """The annotation of old and the field must agree."""
+    annotation = (ingress["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION)
+    chosen = get_in(ingress, "spec", "ingressClassName")
+    if annotation is None or chosen is None or annotation == chosen:
+        return []
+    return [field.invalid(f"annotations.{CLASS_ANNOTATION}", annotation, "must match `ingressClassName` when both are specified")]
+
+
 def _host_errors(host: str, path: str) -> list[FieldError]:
     if "*" in host:
         return text_errors(host, path, names.check_wildcard_subdomain)
@@ -173,6 +182,7 @@ KIND = Kind(
     prepare_update=keep_status,
     prepare_status=keep_all_but_status,
     validate=_validate,
+    validate_create=_validate_create,
     validate_update=metadata_update_errors,
     validate_status=_validate_status,
     columns=(

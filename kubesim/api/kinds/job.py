@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kubesim.api import field
+from kubesim.api import errors, field
 from kubesim.api.conditions import is_true
 from kubesim.api.errors import FieldError
+from kubesim.api.go_dump import POD_SPEC, compact
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.cells import SECOND_NS, TEMPLATE_COLUMNS, selector
 from kubesim.api.kinds.parts.columns import AGE, NAME
@@ -100,7 +101,8 @@ def _template_update_errors(new: Object, old: Object) -> list[FieldError]:
     if after == before:
         return []
     at = "spec.template.spec" if after.get("spec") != before.get("spec") else "spec.template"
-    return [field.invalid(at, after.get("spec") or {}, "field is immutable")]
+    shown = compact(after.get("spec") or {}, POD_SPEC)
+    return [FieldError(at, errors.INVALID, f"Invalid value: {shown}: field is immutable")]
 
 
 def _status_cell(job: Object, now_ns: int) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from kubesim.api import field, names, quantity
 from kubesim.api.errors import FieldError
+from kubesim.api.go_dump import VOLUME_SPEC, diff
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.cells import at
 from kubesim.api.kinds.parts.checks import choice_errors, text_errors
@@ -93,7 +94,8 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
     wrong = metadata_update_errors(new, old)
     after, before = new.get("spec") or {}, old.get("spec") or {}
     if {name: after.get(name) for name in SOURCES} != {name: before.get(name) for name in SOURCES}:
-        detail = "spec.persistentvolumesource is immutable after creation"
+        change = diff(before, after, VOLUME_SPEC, SOURCES)
+        detail = f"spec.persistentvolumesource is immutable after creation\n{change}"
         wrong.append(field.forbidden("spec.persistentvolumesource", detail))
     if after.get("volumeMode") != before.get("volumeMode"):
         wrong.append(field.invalid("volumeMode", after.get("volumeMode"), "field is immutable"))

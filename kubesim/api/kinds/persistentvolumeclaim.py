@@ -5,6 +5,7 @@ from typing import Any
 
 from kubesim.api import field
 from kubesim.api.errors import FieldError
+from kubesim.api.go_dump import CLAIM_SPEC, diff
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.cells import at
 from kubesim.api.kinds.parts.claim import claim_spec_errors, default_claim, modes_text
@@ -37,7 +38,8 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
         after["volumeAttributesClassName"] = before.get("volumeAttributesClassName")
     if {key: value for key, value in after.items() if value is not None} == {k: v for k, v in before.items() if v is not None}:
         return wrong
-    return [*wrong, field.forbidden("spec", _FORBIDDEN)]
+    shown = {key: value for key, value in after.items() if value is not None}
+    return [*wrong, field.forbidden("spec", f"{_FORBIDDEN}\n{diff(before, shown, CLAIM_SPEC)}")]
 
 
 def _phase_cell(claim: Object, now_ns: int) -> str:

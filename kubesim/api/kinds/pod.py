@@ -6,7 +6,7 @@ Upstream: pkg/registry/core/pod/strategy.go, ValidatePod and ValidatePodUpdate i
 from collections.abc import Sequence
 from typing import Any
 
-from kubesim.api import names, resources
+from kubesim.api import field, names, resources
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Kind
 from kubesim.api.kinds.parts.checks import text_errors
@@ -56,8 +56,9 @@ def _prepare_status(new: Object, old: Object) -> Object:
     before = old.get("status") or {}
     if "qosClass" not in status and "qosClass" in before:
         kept["status"] = status = {**status, "qosClass": before["qosClass"]}
-    if "podIPs" not in status and status.get("podIP"):
-        kept["status"] = {**status, "podIPs": [{"ip": status["podIP"]}]}
+    address, addresses = status.get("podIP"), status.get("podIPs")
+    if address and (not addresses or addresses[0].get("ip") != address):
+        kept["status"] = {**status, "podIPs": [{"ip": address}]}
     return kept
 
 
@@ -101,6 +102,12 @@ def _field(*path: str) -> Any:
     return lambda pod: get_in(pod, *path) or ""
 
 
+def _validate_create(pod: Object) -> Sequence[FieldError]:
+    if pod["spec"].get("ephemeralContainers"):
+        return [field.forbidden("spec.ephemeralContainers", "cannot be set on create")]
+    return ()
+
+
 KIND = Kind(
     group="",
     version="v1",
@@ -115,6 +122,7 @@ KIND = Kind(
     prepare_update=keep_status,
     prepare_status=_prepare_status,
     validate=_validate,
+    validate_create=_validate_create,
     validate_update=_validate_update,
     validate_status=_validate_status,
     columns=COLUMNS,

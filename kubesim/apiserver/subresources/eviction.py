@@ -55,8 +55,6 @@ def _mark(server: "ApiServer", resource: Resource, request: Request) -> Generato
         pod = found.value
         status = pod.get("status") or {}
         condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
-        if pod["metadata"].get("generation"):
-            condition["observedGeneration"] = pod["metadata"]["generation"]
         conditions = set_condition(status.get("conditions"), condition, server.now_text())
         if conditions is status.get("conditions"):
             return

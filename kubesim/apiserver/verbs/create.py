@@ -13,6 +13,7 @@ from kubesim.apiserver.admission.contract import CREATE, Attributes
 from kubesim.apiserver.quota import charge
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
+from kubesim.apiserver.warnings import warn
 from kubesim.kernel.time import format_time
 
 if TYPE_CHECKING:
@@ -104,8 +105,12 @@ def _completed(
     metadata = meta.for_create(resource, admitted["metadata"], name, namespace, server.uid_stream.uuid(), format_time(server.kernel.now_ns))
     obj = kind.prepare_create({**admitted, "metadata": metadata})
     errors = kind.validate(obj)
+    if kind.validate_create is not None:
+        errors = [*errors, *kind.validate_create(obj)]
     if errors:
         raise invalid(kind.kind, name, errors, kind.group)
+    if "warnings" in request.options:
+        warn(resource, request, obj, None)
     if attributes is not None:
         attributes.name, attributes.obj = name, obj
         server.admission.validate(attributes)

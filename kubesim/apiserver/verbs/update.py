@@ -17,6 +17,7 @@ from kubesim.apiserver.deletion import may_vanish
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.create import create
+from kubesim.apiserver.warnings import warn
 
 if TYPE_CHECKING:
     from kubesim.apiserver.server import ApiServer
@@ -79,6 +80,8 @@ def whole_update(server: "ApiServer", resource: Resource, request: Request, new:
         # Upstream checks the metadata in BeforeUpdate and again in each strategy; clients see both among the causes.
         raise invalid(kind.kind, request.name, [*metadata_update_errors(obj, old), *errors], kind.group)
     attributes.obj = obj
+    if "warnings" in request.options:
+        warn(resource, request, obj, old)
     server.admission.validate(attributes)
     return server.fields.settled(obj, old) if is_tracked else obj
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from kubesim.api import field
 from kubesim.api.errors import FieldError
+from kubesim.api.go_dump import POD_SPEC, diff
 
 Object = dict[str, Any]
 _FORBIDDEN = (
@@ -19,7 +20,10 @@ def spec_update_errors(new: Object, old: Object) -> list[FieldError]:
     names = sorted(name for name in {**old, **new} if old.get(name) is not new.get(name) and old.get(name) != new.get(name))
     for name in names:
         if name in ("containers", "initContainers"):
-            wrong += _image_errors(new.get(name) or [], old.get(name) or [], f"spec.{name}")
+            found = _image_errors(new.get(name) or [], old.get(name) or [], f"spec.{name}")
+            if found is None:
+                return [_forbidden(new, old)]
+            wrong += found
         elif name == "activeDeadlineSeconds":
             wrong += _deadline_errors(new.get(name), old.get(name))
         elif name == "tolerations":
@@ -31,8 +35,20 @@ def spec_update_errors(new: Object, old: Object) -> list[FieldError]:
         elif _may_change(name, new, old):
             continue
         else:
-            return [field.forbidden("spec", _FORBIDDEN)]
+            return [_forbidden(new, old)]
     return wrong
+
+
+def _forbidden(new: Object, old: Object) -> FieldError:
+    """The refusal with the difference that is left when what may change is as it was."""
+    kept = {name: old[name] for name in ("activeDeadlineSeconds", "tolerations", "schedulingGates") if name in old}
+    munged: Object = {name: value for name, value in new.items() if name not in ("activeDeadlineSeconds", "tolerations")} | kept
+    if _may_change("terminationGracePeriodSeconds", new, old):
+        munged["terminationGracePeriodSeconds"] = old["terminationGracePeriodSeconds"]
+    for name in ("containers", "initContainers"):
+        if name in munged:
+            munged[name] = [{**after, "image": before.get("image", "")} for after, before in zip(munged[name], old.get(name) or ())]
+    return field.forbidden("spec", f"{_FORBIDDEN}\n{diff(old, munged, POD_SPEC)}")
 
 
 def _may_change(name: str, new: Object, old: Object) -> bool:
@@ -42,13 +58,13 @@ def _may_change(name: str, new: Object, old: Object) -> bool:
     return name == "affinity" and bool(old.get("schedulingGates"))
 
 
-def _image_errors(new: list[Object], old: list[Object], path: str) -> list[FieldError]:
-    """Only images may change, and an image may not become empty."""
+def _image_errors(new: list[Object], old: list[Object], path: str) -> list[FieldError] | None:
+    """Only images may change, and an image may not become empty; None: something else has changed."""
     if len(new) != len(old):
         return [field.forbidden(path, "pod updates may not add or remove containers")]
     for after, before in zip(new, old):
         if {**after, "image": ""} != {**before, "image": ""}:
-            return [field.forbidden("spec", _FORBIDDEN)]
+            return None
     return [field.required(f"{path}[{index}].image") for index, after in enumerate(new) if not after.get("image")]
 
 
