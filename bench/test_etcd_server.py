@@ -95,7 +95,7 @@ def named(server: str) -> str:
 
 @pytest.mark.parametrize(("clients", "is_synced"), FLOORS)
 def test_puts(benchmark, scale, server: str, clients: int, is_synced: bool, zygote: Zygote, tmp_path: Path) -> None:
-    puts = scale(2 * clients, 2_000 if clients == 1 else 20_000)
+    puts = scale(2 * clients, 2_000 if clients == 1 else 10_000)
     flags = {} if is_synced else {"unsafe_no_fsync": "true"}
     member = make(server, zygote, tmp_path, **flags).start()
     run(member.url, clients, scale(clients, puts // 4))  # warm
