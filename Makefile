@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := .build
 JOBS ?= auto
+SOAK ?= 600
 CORE := $(wildcard kubesim/_core/*.pyx kubesim/_core/*.pxd)
 
 .PHONY: run test soak check bench debug clean data help
@@ -36,7 +37,10 @@ $(STAMPS)/debian: tools/debian_packages.sh
 test: $(STAMPS)/build $(STAMPS)/debian   ## set up and run all tests
 	@$(BIN)/python -m pytest -n $(JOBS)
 
-soak: $(STAMPS)/build   ## the long versions of tests: kill -9 a thousand times, 20,000 Pods against plain twins
+soak: $(STAMPS)/build   ## the long versions of tests: SOAK seconds of schedules, known bugs, kill tables, 1,000 kill -9, 20,000 Pods against twins
+	@$(BIN)/python -m tools.soak --seconds $(SOAK)
+	@$(BIN)/python -m tools.soak --seconds 60 --bugs
+	@$(BIN)/python -m kubesim.testing.masters
 	@$(BIN)/python -m tests.server.etcd.crashes --kills 1000
 	@$(BIN)/python -m tests.scheduler.twins --pairs 20000 --recordings
 

@@ -25,6 +25,7 @@ RETRIES_MAX = 100
 BACKOFF_NS = 25 * MILLISECOND  # after each round of all members
 
 AVOIDED_NS = 1 * SECOND  # gRPC waits so long before it connects again
+PROBE = ("status",)
 
 Done = Callable[[Any, Exception | None], object]
 
@@ -87,7 +88,7 @@ class EtcdClient:
         self.watch_silence_ns = 0  # a watch that hears nothing for so long is opened anew; 0: never
         self._send = send
         self._turn = 0
-        self._avoided_until_ns: dict[str, int] = {}  # members that did not listen or did not answer
+        self._avoided: dict[str, None] = {}  # members that did not listen or did not answer, until they answer again
         self._number = 0
         self._calls: dict[int, _Call] = {}  # by attempt
         self._watches: dict[int, Watch] = {}  # by stream
@@ -97,7 +98,7 @@ class EtcdClient:
     def submit(self, request: Request, done: Done, serializable: bool = False) -> None:
         """Send a request to a member and call ``done(answer, None)`` or ``done(None, error)`` once."""
         call = _Call(request, done, serializable)
-        call.deadline_handle = self.kernel.after(self.timeout_ns, self._give_up, call)
+        call.deadline_handle = self.kernel.after(self.timeout_ns, self._give_up, call, priority=PRIORITY_STANDING)
         self._attempt(call)
 
     def _attempt(self, call: _Call) -> None:
@@ -116,18 +117,31 @@ class EtcdClient:
         for _ in endpoints:
             self._turn += 1
             endpoint = endpoints[self._turn % len(endpoints)]
-            if self._avoided_until_ns.get(endpoint, 0) <= self.kernel.now_ns:
+            if endpoint not in self._avoided:
                 return endpoint
         self._turn += 1
         return endpoints[self._turn % len(endpoints)]
 
     def _avoid(self, endpoint: str) -> None:
-        self._avoided_until_ns[endpoint] = self.kernel.now_ns + AVOIDED_NS
+        if endpoint not in self._avoided:
+            self._avoided[endpoint] = None
+            self._probe_later(endpoint)
+
+    def _probe_later(self, endpoint: str) -> None:
+        self.kernel.after(AVOIDED_NS, self._probe, endpoint, priority=PRIORITY_STANDING)
+
+    def _probe(self, endpoint: str) -> None:
+        """Try to connect again, as gRPC does behind the back of requests."""
+        if endpoint in self._avoided:
+            self._number += 1
+            self._send(endpoint, ("request", self._number, PROBE, True))
+            self._probe_later(endpoint)
 
     def receive(self, source: str, message: tuple[Any, ...]) -> None:
         """Take a message from the network."""
         kind, number = message[:2]
         if kind == "answer":
+            self._avoided.pop(source, None)
             self._answered(number, message[2], message[3])
         elif kind == "refused":
             self._answered(number, None, ConnectionRefused())
@@ -144,7 +158,7 @@ class EtcdClient:
             if call.attempt_count % len(self.endpoints):
                 self._attempt(call)
             else:
-                self.kernel.after(BACKOFF_NS, self._attempt, call)
+                self.kernel.after(BACKOFF_NS, self._attempt, call, priority=PRIORITY_STANDING)
             return
         self._finish(call, answer, error)
 
@@ -198,7 +212,7 @@ class EtcdClient:
     def _heard(self, watch: Watch, kind: str, message: tuple[Any, ...]) -> None:
         if kind in ("reset", "watch_refused"):
             self._avoid(watch.endpoint)
-            self.kernel.after(BACKOFF_NS, self._reopen, watch, watch.stream)
+            self.kernel.after(BACKOFF_NS, self._reopen, watch, watch.stream, priority=PRIORITY_STANDING)
             return
         _, _, number, what, more = message
         if number <= watch.number:
@@ -212,7 +226,7 @@ class EtcdClient:
                 watch.next_revision = more + 1
                 watch.on_changes(what, more)
         elif status_of(more)[0] == UNAVAILABLE:
-            self.kernel.after(BACKOFF_NS, self._reopen, watch, watch.stream)
+            self.kernel.after(BACKOFF_NS, self._reopen, watch, watch.stream, priority=PRIORITY_STANDING)
         else:
             del self._watches[watch.stream]
             watch.on_end(more)

@@ -12,7 +12,7 @@ A cluster of n members works while n // 2 + 1 of them do. Members talk over link
 neither repeat nor reorder (connections); both lose messages when links are cut.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from kubesim.etcd.streams import Streams
 from kubesim.kernel.loop import Kernel
 from kubesim.kernel.network import LinkProfile, Network
 from kubesim.kernel.time import MICROSECOND, SECOND
+from kubesim.kernel.wake import Wakeup
 
 TOKEN = "etcd-cluster"
 FORWARDED_MAX = 1_000
@@ -87,7 +88,10 @@ class Machine:
 
 
 class EtcdCluster:
-    """``member_count`` members, started, and a way to do harm to each. Members are named by their hosts, ``<name>-1`` and so on."""
+    """Members, started, and a way to do harm to each: one on each of ``hosts``, or ``member_count`` on ``<name>-1`` and so on.
+
+    ``in_turns``: what reaches a member in one instant is one step of Raft, for many clients at little cost.
+    """
 
     def __init__(
         self,
@@ -96,13 +100,16 @@ class EtcdCluster:
         member_count: int = 3,
         *,
         name: str = "etcd",
+        hosts: Sequence[str] | None = None,
         settings: MemberSettings | None = None,
         disk: DiskProfile | None = None,
         link: LinkProfile = LINK,
         observer: Observer | None = None,
+        in_turns: bool = False,
     ) -> None:
-        if member_count < 1:
-            raise ValueError(f"member_count is {member_count}; expected at least 1")
+        named = [f"{name}-{number}" for number in range(1, member_count + 1)] if hosts is None else list(hosts)
+        if not named:
+            raise ValueError(f"the cluster has {len(named)} members; expected at least 1")
         self.kernel = kernel
         self.network = network
         self.name = name
@@ -110,11 +117,11 @@ class EtcdCluster:
         self.disk_profile = disk or DiskProfile()
         self.link = link
         self.observer = observer
+        self.in_turns = in_turns
         self.machines: dict[str, Machine] = {}
         self._clients: list[str] = []
         self._hosts: dict[str, None] = {}  # all of the network that are ours
-        hosts = [f"{name}-{number}" for number in range(1, member_count + 1)]
-        infos = [MemberInfo(member_id_of(host, TOKEN), host) for host in hosts]
+        infos = [MemberInfo(member_id_of(host, TOKEN), host) for host in named]
         for info in infos:
             self._install(info, infos).member.bootstrap(infos)
         for machine in self.machines.values():
@@ -131,6 +138,8 @@ class EtcdCluster:
         member = Member(self.kernel, info, disk, send, self.settings, self.observer)
         machine = Machine(host, member, Service(member, TOKEN), Streams(member), network, list(peers))
         member.on_message["request"] = machine.request
+        if self.in_turns:
+            member.defer = Wakeup(self.kernel, lambda: member.enter(member.end_turn)).set
         network.add_host(host, machine.receive)
         self._hosts[host] = None
         for other in self.machines:
@@ -178,7 +187,7 @@ class EtcdCluster:
 
     def _connect(self, client: str, host: str) -> None:
         # A connection: nothing is repeated and nothing overtakes.
-        self.network.set_link(client, host, replace(self.link, loss=0.0, duplication=0.0, reorder=0.0))
+        self.network.set_link(client, host, replace(self.link, loss=0.0, duplication=0.0, reorder=0.0, standing=False))
 
     def set_links(self, link: LinkProfile) -> None:
         """Change the links between all members."""

@@ -55,7 +55,9 @@ def replay(records: Iterable[Record]) -> Recovered:
         else:
             assert type(record) is Snapshot, f"{record!r} in a log"
             snapshot = record
-            if not (first <= record.index <= first + len(entries) - 1 and entries[record.index - first].term == record.term):
+            follows = first == record.index + 1  # all before it was discarded: what is here comes after it
+            reaches = first <= record.index <= first + len(entries) - 1 and entries[record.index - first].term == record.term
+            if not (follows or reaches):
                 entries = []  # it came from the leader: what is here does not lead to it
     # A commit index that was written before the entries it speaks of were lost says more than the log has.
     last = max(entries[-1].index if entries else 0, snapshot.index)

@@ -98,7 +98,7 @@ class Leasing:
         if member.clock.now_ns >= deadline_ns:
             self._end(number, None, RequestTimeout())
             return
-        member.after(RETRY_NS, self._try, number)
+        member.after_standing(RETRY_NS, self._try, number)
         lead = member.node.raft.lead
         if lead == member.member_id:
             self._serve(request, lambda answer: self._end(number, answer, None))

@@ -26,8 +26,8 @@ class Host(Protocol):
     def ask_read_index(self, context: Any) -> None:
         """Start a round at the leader."""
 
-    def after(self, interval_ns: int, function: Callable[..., object], *arguments: Any) -> int:
-        """Call later, by the member's clock."""
+    def after_standing(self, interval_ns: int, function: Callable[..., object], *arguments: Any) -> int:
+        """Call later, by the member's clock; who asked waits for it, not this."""
 
     def cancel(self, handle: int) -> None:
         """Take a call back."""
@@ -57,12 +57,15 @@ class Reads:
         self._current, self._next = self._next, []
         self._number += 1
         context = self._context = (host.member_id, host.epoch, self._number)
-        self._handles = (host.after(RETRY_NS, self._retry, context), host.after(self._timeout_ns, self._fail, context, RequestTimeout))
+        self._handles = (
+            host.after_standing(RETRY_NS, self._retry, context),
+            host.after_standing(self._timeout_ns, self._fail, context, RequestTimeout),
+        )
         host.ask_read_index(context)
 
     def _retry(self, context: Any) -> None:
         if context == self._context:
-            self._handles = (self._host.after(RETRY_NS, self._retry, context), self._handles[1])
+            self._handles = (self._host.after_standing(RETRY_NS, self._retry, context), self._handles[1])
             self._host.ask_read_index(context)
 
     def confirmed(self, context: Any, index: int) -> None:

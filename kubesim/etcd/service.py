@@ -173,7 +173,7 @@ class Service:
         member = self.member
         self._number += 1
         number = (member.member_id, member.epoch, self._number)
-        handle = member.after(member.settings.request_timeout_ns, self._timed_out, number, member.clock.now_ns)
+        handle = member.after_standing(member.settings.request_timeout_ns, self._timed_out, number, member.clock.now_ns)
         self._waiting[number] = (done, handle)
         member.on_apply[number] = lambda answer, error: self._end(number, answer, error)
         return number

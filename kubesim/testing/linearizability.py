@@ -136,15 +136,19 @@ def _explore(model: Model, operations: Sequence[Operation]) -> Generator[None, N
     return Verdict(True, configurations_count=len(seen))
 
 
-def check(model: Model, operations: Sequence[Operation]) -> Verdict:
+def check(model: Model, operations: Sequence[Operation], slices_max: int = 0) -> Verdict:
     """Decide whether the history is linearizable under ``model``.
 
-    The parts take turns: one bad part decides, and it is often found fast while another would take for ever.
+    The parts take turns: one bad part decides, and it is often found fast while another would take for ever. With ``slices_max`` a part
+    that explores more than so many times ``SLICE`` configurations is taken for linearizable: nothing was found against it.
     """
     parts = model.partition(operations) if model.partition else (operations,)
     searches = [_explore(model, part) for part in parts]
-    count = 0
+    count = turns = 0
     while searches:
+        turns += 1
+        if slices_max and turns > slices_max:
+            break
         unfinished = []
         for search in searches:
             try:

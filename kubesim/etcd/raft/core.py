@@ -300,7 +300,7 @@ class Raft:
 
     def hup(self, kind: str) -> None:
         """Campaign if this member may: a voter, without a snapshot or a membership change still to apply."""
-        if self.role == LEADER or not self.promotable() or self._has_unapplied_change():
+        if self.role == LEADER or not self.promotable() or self.has_unapplied_change():
             return
         self.campaign(kind)
 
@@ -309,7 +309,8 @@ class Raft:
         progress = self.tracker.progress.get(self.id)
         return progress is not None and not progress.learner and self.log.unstable_snapshot is None
 
-    def _has_unapplied_change(self) -> bool:
+    def has_unapplied_change(self) -> bool:
+        """Whether a change of membership is committed that this member has not applied: its configuration is an old one."""
         unapplied = self.log.slice(self.log.applied + 1, self.log.committed + 1) if self.log.applied < self.log.committed else ()
         return any(entry.type in (CONF_CHANGE, CONF_CHANGE_V2) for entry in unapplied)
 

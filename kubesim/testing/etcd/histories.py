@@ -17,6 +17,7 @@ from kubesim.testing.etcd.reference import Reference, plain
 from kubesim.testing.linearizability import REFUSED, Model, Operation, check
 
 UNANSWERED = "unanswered"
+SLICES_MAX = 10  # of work for one key: a history that takes longer decides nothing
 ABSENT = (0, None)
 
 
@@ -116,7 +117,7 @@ class LinearRecorder:
     def check(self, reference: Reference) -> int:
         """Check K1 and K11; return how many operations the checker was given."""
         history = self.history(reference)
-        verdict = check(ETCD_KEY, history)
+        verdict = check(ETCD_KEY, history, SLICES_MAX)
         if not verdict.ok:
             rest = "; ".join(f"{op.input} -> {op.output} [{op.call}, {op.return_}]" for op in verdict.rest[:6])
             require(False, "K1", f"not linearizable: after {[op.input for op in verdict.stuck[-4:]]} nothing fits of {rest}")

@@ -23,9 +23,9 @@ from typing import Any
 
 from kubesim.etcd.member import Member
 from kubesim.etcd.raft import quorum
-from kubesim.etcd.raft.core import CANDIDATE, FOLLOWER, LEADER
+from kubesim.etcd.raft.core import CANDIDATE, FOLLOWER, LEADER, Raft
 from kubesim.etcd.raft.log import Compacted, MemoryStorage, RaftLog, Unavailable
-from kubesim.etcd.raft.messages import APPEND_RESPONSE, PRE_VOTE, PRE_VOTE_RESPONSE, VOTE_RESPONSE, Entry, Message
+from kubesim.etcd.raft.messages import APPEND_RESPONSE, PRE_VOTE, PRE_VOTE_RESPONSE, VOTE, VOTE_RESPONSE, Entry, Message
 
 
 class Broken(AssertionError):
@@ -50,6 +50,14 @@ def holds(log: RaftLog | MemoryStorage, index: int, term: int) -> bool:
         return True
     except Unavailable:
         return False
+
+
+def _is_behind(raft: Raft) -> bool:
+    """Whether a member's configuration may be older than what it knows to be committed."""
+    try:
+        return raft.has_unapplied_change()
+    except Compacted:
+        return True  # a snapshot is on its way into its state
 
 
 class _Seen:
@@ -108,10 +116,11 @@ class RaftRules:
                 "S9",
                 f"{name} acknowledges entry {message.index}, durable is {storage.last_index}",
             )
-        if message.type == VOTE_RESPONSE and not message.reject:
-            self._note_vote(member, message.term, message.to)
-            is_durable = durable.term > message.term or durable.vote == message.to
-            require(is_durable, "S9", f"{name} votes for {message.to:x} in term {message.term}, durable is {durable}")
+        if message.type == VOTE or (message.type == VOTE_RESPONSE and not message.reject):
+            candidate = member.member_id if message.type == VOTE else message.to
+            self._note_vote(member, message.term, candidate)
+            is_durable = durable.term > message.term or durable.vote == candidate
+            require(is_durable, "S9", f"{name} votes for {candidate:x} in term {message.term}, durable is {durable}")
 
     def applied(self, member: Member, entry: Entry, answer: Any, error: Exception | None) -> None:
         """Check that it is committed, and the same everywhere: a step may commit, apply and compact at once."""
@@ -186,9 +195,9 @@ class RaftRules:
         raft = member.node.raft
         if raft.role in (LEADER, CANDIDATE):
             require(not raft.learner, "S13", f"{member.name} is a learner and a {raft.role}")
-            self._note_vote(member, raft.term, raft.vote)
         if raft.role != LEADER:
             return
+        self._note_vote(member, raft.term, raft.vote)  # a candidate's own vote counts from when it leaves: see ``sending``
         leader = self.leaders.setdefault(raft.term, member.member_id)
         require(leader == member.member_id, "S2", f"{leader:x} and {member.name} lead term {raft.term}")
         own_last = raft.log.last_index if raft.log.last_term == raft.term else 0
@@ -254,8 +263,9 @@ class RaftRules:
     def _check_quorum_log(self, member: Member) -> None:
         """S5: those who do not hold it are no quorum."""
         index = member.node.raft.log.committed
-        if not 0 < index <= len(self.committed) or not member.node.raft.tracker.config.incoming:
-            return  # it has just started and reads its configuration from the log
+        raft = member.node.raft
+        if not 0 < index <= len(self.committed) or not raft.tracker.config.incoming or _is_behind(raft):
+            return  # its configuration is not yet the one that has committed this
         term = self.committed[index - 1][0]
         missing = {other: True for other, known in self.members.items() if not holds(self._log_of(known), index, term)}
         if not missing:
@@ -309,7 +319,7 @@ class RaftRules:
                 if other is not member and raft.role == LEADER == other.node.raft.role:
                     require(raft.term != other.node.raft.term, "S2", f"{member.name} and {other.name} lead term {raft.term}")
                 if raft.role == LEADER:
-                    mine = max((index for index, entry in own.items() if entry[0] == raft.term), default=0)
+                    mine = raft.log.last_index if raft.log.last_term == raft.term else 0
                     most = max((index for index, entry in theirs.items() if entry[0] == raft.term), default=0)
                     require(mine >= most, "S3", f"{other.name} has a later entry of {member.name}'s term {raft.term}")
 

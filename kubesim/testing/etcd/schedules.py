@@ -18,15 +18,19 @@ from kubesim.etcd.raft.messages import Entry, Message
 from kubesim.kernel.loop import Kernel
 from kubesim.kernel.network import LinkProfile, Network
 from kubesim.kernel.time import MICROSECOND, MILLISECOND, SECOND
+from kubesim.testing.etcd.actions import ACTIONS
 from kubesim.testing.etcd.histories import LinearRecorder, RecordedWatch
 from kubesim.testing.etcd.raft_rules import RaftRules, require
-from kubesim.testing.etcd.reference import SKEW_PPM_MAX, Reference
+from kubesim.testing.etcd.reference import Reference
 
-KEYS = (b"a", b"b", b"c")
-LEASED_KEYS = (b"leased/1", b"leased/2")
 HEALED_NS_MAX = 20 * SECOND  # after healing, until the last client has written
+EVENTS_MAX = 60_000  # in one step; repeated messages can breed
 CLIENT_TIMEOUT_NS = 4 * SECOND
 PACES_NS = (0, MILLISECOND, 20 * MILLISECOND, 150 * MILLISECOND, 400 * MILLISECOND, SECOND, 2500 * MILLISECOND)
+
+
+class Undecided(Exception):
+    """A schedule that was given up: it neither keeps nor breaks a rule."""
 
 
 class Knobs(NamedTuple):
@@ -148,10 +152,23 @@ class Run:
     def run(self) -> Outcome:
         """Run it to the end. Raises Broken, or any AssertionError of the library, at the first thing that is wrong."""
         for step in self.schedule.steps:
-            ACTIONS[step.kind](self, step)
-            wait_ns = PACES_NS[step.pace % len(PACES_NS)]
-            if wait_ns:
-                self.kernel.run_due(self.kernel.now_ns + wait_ns)
+            self.take(step)
+        return self.finish()
+
+    def take(self, step: Step) -> None:
+        """Do one step and wait."""
+        ACTIONS[step.kind](self, step)
+        wait_ns = PACES_NS[step.pace % len(PACES_NS)]
+        if wait_ns:
+            self.run_for(wait_ns)
+
+    def run_for(self, duration_ns: int) -> None:
+        """Let time pass. Raises Undecided when a storm of messages would take for ever."""
+        if self.kernel.run_due(self.kernel.now_ns + duration_ns, EVENTS_MAX) >= EVENTS_MAX:
+            raise Undecided(f"more than {EVENTS_MAX} events in {duration_ns / SECOND} s")
+
+    def finish(self) -> Outcome:
+        """Heal, and check the histories."""
         self.heal()
         operation_count = self.recorder.check(self.checks.reference)
         event_count = sum(watch.check(self.checks.reference) for watch in self.watches)
@@ -170,11 +187,11 @@ class Run:
             self._write_until_done(number, waiting)
         while waiting and kernel.now_ns < deadline_ns:
             self._start_added()
-            kernel.run_due(kernel.now_ns + 100 * MILLISECOND)
+            self.run_for(100 * MILLISECOND)
             waiting -= {number for number in sorted(waiting) if self._is_out(number)}
         require(cluster.leader is not None, "liveness", f"no leader {HEALED_NS_MAX // SECOND} s after healing")
         require(not waiting, "liveness", f"the clients {sorted(waiting)} cannot write {HEALED_NS_MAX // SECOND} s after healing")
-        kernel.run_due(kernel.now_ns + 10 * SECOND)  # what was under way is answered or given up, leases end, watches catch up
+        self.run_for(10 * SECOND)  # what was under way is answered or given up, leases end, watches catch up
         self._check_settled()
 
     def _start_added(self) -> None:
@@ -257,228 +274,6 @@ class Run:
     def lease(self, step: Step) -> int:
         """One of the leases that were granted; 0 when there is none."""
         return self.leases[step.key % len(self.leases)] if self.leases else 0
-
-
-# -- what a step does
-
-
-def _newest(run: Run, key: bytes) -> int:
-    """The mod revision of a key by the reference: what a client that had just read would use."""
-    record = run.checks.reference.state.store.get(key)
-    return 0 if record is None else record.mod_revision
-
-
-def _key(step: Step) -> bytes:
-    return KEYS[step.key % len(KEYS)]
-
-
-def _put(run: Run, step: Step) -> None:
-    run.linear(step, "put", _key(step), run.recorder.new_value())
-
-
-def _put_if(run: Run, step: Step) -> None:
-    stale = step.key // len(KEYS) % 2
-    run.linear(step, "put_if", _key(step), run.recorder.new_value(), max(_newest(run, _key(step)) - stale, 0))
-
-
-def _delete_if(run: Run, step: Step) -> None:
-    revision = _newest(run, _key(step))
-    if revision:
-        run.linear(step, "delete_if", _key(step), revision)
-
-
-def _get(run: Run, step: Step) -> None:
-    run.linear(step, "get", _key(step))
-
-
-def _read_locally(run: Run, step: Step) -> None:
-    run.linear(step, "get", _key(step), serializable=True)
-
-
-def _grant(run: Run, step: Step) -> None:
-    run.send(step, "grant", 2 + step.key % 3, then=run.leases.append)
-
-
-def _put_leased(run: Run, step: Step) -> None:
-    run.send(step, "put", LEASED_KEYS[step.key % len(LEASED_KEYS)], run.recorder.new_value(), run.lease(step))
-
-
-def _keep_alive(run: Run, step: Step) -> None:
-    run.send(step, "keep_alive", run.lease(step))
-
-
-def _revoke(run: Run, step: Step) -> None:
-    run.send(step, "revoke", run.lease(step))
-
-
-def _compact(run: Run, step: Step) -> None:
-    run.send(step, "compact", max(run.checks.reference.state.store.revision - step.key, 1))
-
-
-def _watch(run: Run, step: Step) -> None:
-    start = max(run.checks.reference.state.store.revision - step.key + 2, 1)
-    run.watches.append(RecordedWatch(run.client(step.target)[1], b"a", b"z", start))
-
-
-def _kill(run: Run, step: Step) -> None:
-    run.cluster.kill(run.host(step.target))
-
-
-def _power_off(run: Run, step: Step) -> None:
-    run.cluster.power_off(run.host(step.target))
-
-
-def _restart(run: Run, step: Step) -> None:
-    """The n-th member; 0: all that are down."""
-    for host in run.cluster.hosts if step.target == 0 else [run.host(step.target)]:
-        run.cluster.restart(host)
-
-
-def _crash_all(run: Run, step: Step) -> None:
-    for host in run.cluster.hosts:
-        run.cluster.power_off(host)
-    for host in run.cluster.hosts:
-        run.cluster.restart(host)
-
-
-def _pause(run: Run, step: Step) -> None:
-    run.cluster.pause(run.host(step.target))
-
-
-def _resume(run: Run, step: Step) -> None:
-    """The n-th member; 0: all."""
-    for host in run.cluster.hosts if step.target == 0 else [run.host(step.target)]:
-        run.cluster.resume(host)
-
-
-def _isolate(run: Run, step: Step) -> None:
-    """Alone, with its own client."""
-    host = run.host(step.target)
-    number = run.cluster.hosts.index(host) + 1
-    run.cluster.partition([host, *([f"client-{number}"] if number < len(run.clients) else [])])
-
-
-def _partition(run: Run, step: Step) -> None:
-    """Two groups, by the bits of target and key."""
-    bits = step.target + 8 * step.key
-    groups: tuple[list[str], list[str]] = ([], [])
-    for position, host in enumerate(run.cluster.hosts):
-        side = bits >> position & 1
-        groups[side].append(host)
-        if position + 1 < len(run.clients):
-            groups[side].append(f"client-{position + 1}")
-    run.cluster.partition(groups[1])
-
-
-def _cut_one_way(run: Run, step: Step) -> None:
-    """From a member to another, or, with an odd key, the other way."""
-    one, other = run.host(step.target), run.host(1 + step.key // 2)
-    if one != other:
-        run.cluster.cut(*((other, one) if step.key % 2 else (one, other)), one_way=True)
-
-
-def _mend(run: Run, step: Step) -> None:
-    run.cluster.network.heal()
-
-
-def _stall_disk(run: Run, step: Step) -> None:
-    run.cluster.stall_disk(run.host(step.target), (step.key + 1) * 700 * MILLISECOND)
-
-
-def _slow_disk(run: Run, step: Step) -> None:
-    run.cluster.slow_disk(run.host(step.target), (1, 20, 120, 400)[step.key % 4] * MILLISECOND)
-
-
-def _skew(run: Run, step: Step) -> None:
-    rate_ppm = (-SKEW_PPM_MAX, SKEW_PPM_MAX, 0, -SKEW_PPM_MAX // 2)[step.key % 4]
-    run.cluster.skew(run.host(step.target), rate_ppm, (step.key - 2) * 3600 * SECOND)
-
-
-def _bad_links(run: Run, step: Step) -> None:
-    percent = (0, 5, 30, 60)[step.key % 4] / 100
-    run.cluster.set_links(LinkProfile(MILLISECOND, 30 * MILLISECOND if step.key else 0, percent, percent / 2, percent / 2))
-
-
-def _move_leader(run: Run, step: Step) -> None:
-    leader = run.cluster.leader
-    if leader is not None:
-        target = run.cluster.member(run.host(1 + step.key)).member_id
-        run.cluster.machines[leader.name].service.submit(("move_leader", target), lambda answer, error: None)
-
-
-def _add_learner(run: Run, step: Step) -> None:
-    _add(run, step, is_learner=True)
-
-
-def _add_voter(run: Run, step: Step) -> None:
-    _add(run, step, is_learner=False)
-
-
-def _add(run: Run, step: Step, is_learner: bool) -> None:
-    host = f"etcd-{len(run.cluster.hosts) + 1}"
-    if len(run.cluster.hosts) < 7 and host not in run.cluster.machines:
-
-        def added(members: Any) -> None:
-            info = next((member for member in members if member.host == host), None)
-            if info is not None and host not in run.cluster.machines:
-                run.cluster.add_member(info.member_id, host, members)
-                run.clients[0].endpoints.append(host)
-
-        run.send(step, "member_add", host, is_learner, then=added)
-
-
-def _promote(run: Run, step: Step) -> None:
-    leader = run.cluster.leader
-    learner = next((member for member in run.checks.raft.members.values() if member.is_running and member.node.raft.learner), None)
-    if leader is not None and learner is not None:
-        run.cluster.machines[leader.name].service.submit(("member_promote", learner.member_id), lambda answer, error: None)
-
-
-def _remove(run: Run, step: Step) -> None:
-    """Not one of two: when the other has not heard that its removal is committed, it waits for a majority of two for ever, as in etcd."""
-    leader = run.cluster.leader
-    if leader is None or len(leader.node.raft.tracker.config.incoming) < 3:
-        return
-    run.send(step, "member_remove", run.cluster.member(run.host(step.target)).member_id)
-
-
-def _wait(run: Run, step: Step) -> None:
-    pass
-
-
-ACTIONS: dict[str, Callable[[Run, Step], None]] = {
-    "wait": _wait,
-    "put": _put,
-    "get": _get,
-    "put_if": _put_if,
-    "delete_if": _delete_if,
-    "read_locally": _read_locally,
-    "grant": _grant,
-    "put_leased": _put_leased,
-    "keep_alive": _keep_alive,
-    "revoke": _revoke,
-    "compact": _compact,
-    "watch": _watch,
-    "kill": _kill,
-    "power_off": _power_off,
-    "restart": _restart,
-    "crash_all": _crash_all,
-    "pause": _pause,
-    "resume": _resume,
-    "isolate": _isolate,
-    "partition": _partition,
-    "cut_one_way": _cut_one_way,
-    "mend": _mend,
-    "stall_disk": _stall_disk,
-    "slow_disk": _slow_disk,
-    "skew": _skew,
-    "bad_links": _bad_links,
-    "move_leader": _move_leader,
-    "add_learner": _add_learner,
-    "add_voter": _add_voter,
-    "promote": _promote,
-    "remove": _remove,
-}
 
 
 def run_schedule(schedule: Schedule, is_raft_checked: bool = True) -> Outcome:

@@ -26,6 +26,7 @@ REPLAYED = [  # records, (snapshot index, entries as term.index, hard state)
     ([entry(1, 1), snap(7, 2), entry(2, 8), HardState(2, 0, 8)], (7, "2.8", HardState(2, 0, 8))),
     ([entry(2, 5), entry(2, 6), snap(5, 2), HardState(2, 0, 6)], (5, "2.5 2.6", HardState(2, 0, 6))),
     ([entry(1, 5), entry(1, 6), snap(6, 2)], (6, "", HardState(0, 0, 6))),  # another log than the snapshot's
+    ([entry(1, 7), entry(1, 8), snap(6, 1)], (6, "1.7 1.8", HardState(0, 0, 6))),  # all that the snapshot covers was discarded
     ([entry(1, 1), HardState(1, 0, 9)], (0, "1.1", HardState(1, 0, 1))),  # the commit index outran what was kept
 ]
 
