@@ -229,6 +229,10 @@ class ApiServer:
         for function in self.audit:
             function(now_ns, request, obj, revision)
 
+    def followed(self) -> None:
+        """Note that this server's copy of etcd has taken writes of others: they are compacted in time, too."""
+        self._compactor.written()
+
     def _policy_changed(self, resource: Resource, revision: int) -> None:
         if resource.name == QUOTAS:  # charged for every object, never remembered
             self.has_quotas = True

@@ -24,6 +24,10 @@ DEFAULT_NODES = 10
 @click.option("--nodes", type=int, metavar="N", help=f"Number of nodes, of 8 CPUs and 32 GiB each.  [default: {DEFAULT_NODES}]")
 @click.option("--nodes-file", metavar="FILE", help="Nodes from a YAML or JSON file: Node objects, or {count: N, template: Node}.")
 @click.option("--pods", type=int, metavar="N", help="Generate Deployments with N Pods in all.")
+@click.option(
+    "--control-planes", type=int, default=1, show_default=True, metavar="N", help="Masters; more than 1 are behind a load balancer."
+)
+@click.option("--etcd-members", type=int, default=0, metavar="N", help="Members of an external etcd; 0: one on each master.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S", help="Seed of everything that is random.")
 @click.option("--until", default="converged", show_default=True, metavar="converged|DURATION", help='Run until then, for example "90s".')
 @click.option("--flow", is_flag=True, help="Print the path of one Deployment, step by step; without a MANIFEST, of a small one.")
@@ -35,6 +39,8 @@ def run(
     nodes: int | None,
     nodes_file: str | None,
     pods: int | None,
+    control_planes: int,
+    etcd_members: int,
     seed: int,
     until: str,
     flow: bool,
@@ -51,6 +57,7 @@ def run(
     Examples:
       kubesim run --flow
       kubesim run shop.yaml --nodes 10 --json
+      kubesim run --control-planes 3 --flow
       kubesim run --nodes 1000 --pods 10000 --report report.html
       kubesim run shop.yaml --nodes-file nodes.yaml --until 90s
     """
@@ -62,7 +69,8 @@ def run(
 
     try:
         where: Any = nodes_file if nodes_file is not None else DEFAULT_NODES if nodes is None else nodes
-        cluster = Cluster(where, seed, timeline_entries_max=0, scheduler_config=scheduler_config)
+        masters: dict[str, Any] = {"control_planes": control_planes, "etcd_members": etcd_members}
+        cluster = Cluster(where, seed, timeline_entries_max=0, scheduler_config=scheduler_config, **masters)
         follower = cluster.follow() if flow else None
         _apply(cluster, manifests, pods, flow)
     except (ManifestError, ValueError) as error:

@@ -24,6 +24,15 @@ class Watch(Protocol):
         """The changes since the last call. Raises ApiError 410 when they are compacted."""
 
 
+class Sender(Protocol):
+    """What a standing lease needs of a link."""
+
+    kernel: Kernel
+
+    def send(self, request: Request, done: Callable[[Any], Any] | None = None) -> None:
+        """Send a request; ``done`` gets the object or the ApiError, now or later."""
+
+
 class Server(Protocol):
     """What the direct link needs of an apiserver (``apiserver.ApiServer``)."""
 
@@ -114,7 +123,7 @@ class _Subscription:
 class StandingLease:
     """A lease that renews itself; ``cancel`` leaves the last renewal that was due as an ordinary write."""
 
-    def __init__(self, link: DirectLink, request: Request, period_ns: int) -> None:
+    def __init__(self, link: Sender, request: Request, period_ns: int) -> None:
         if period_ns <= 0:
             raise ValueError(f"period_ns: must be positive, got {period_ns}")
         self._link = link

@@ -17,7 +17,7 @@ from kubesim.api.errors import ApiError
 from kubesim.api.kinds.contract import Kind
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Object, Request, create, patch
-from kubesim.apiserver.server import ApiServer
+from kubesim.cluster.front_door import Door
 from kubesim.cluster.names import unknown_kind
 from kubesim.cluster.three_way import patch_of
 from kubesim.workload.manifests import Item, Manifest, ManifestError, Problem, shown
@@ -38,7 +38,7 @@ FOUNDATIONS = frozenset({
 })  # fmt: skip
 
 
-def apply(apiserver: ApiServer, manifest: Manifest) -> list[Object]:
+def apply(apiserver: Door, manifest: Manifest) -> list[Object]:
     """Apply all objects of ``manifest`` in its order; return them as stored.
 
     Raises ManifestError with every problem, before anything is written.
@@ -56,7 +56,7 @@ def apply(apiserver: ApiServer, manifest: Manifest) -> list[Object]:
     return [_write(apiserver, item, resource) for item, resource in zip(manifest.items, resources)]
 
 
-def _resources(apiserver: ApiServer, manifest: Manifest) -> list[Resource]:
+def _resources(apiserver: Door, manifest: Manifest) -> list[Resource]:
     """The resource of each object; ManifestError for kinds that are not served and fields that they do not have."""
     problems: list[Problem] = []
     found: list[Resource] = []
@@ -90,7 +90,7 @@ def _neighbours(kind: Kind, path: str) -> str:
     return f'expected for example "{close[0]}"' if close else f"expected one of {', '.join(known)}"
 
 
-def _try(apiserver: ApiServer, item: Item, resource: Resource, founded: bool) -> Iterator[Problem]:
+def _try(apiserver: Door, item: Item, resource: Resource, founded: bool) -> Iterator[Problem]:
     """What the apiserver has against an object."""
     request = _request(apiserver, item, resource, dry_run=True)
     try:
@@ -122,7 +122,7 @@ def _problems(item: Item, error: ApiError) -> Iterator[Problem]:
         yield item.problem("", error.message)
 
 
-def _write(apiserver: ApiServer, item: Item, resource: Resource) -> Object:
+def _write(apiserver: Door, item: Item, resource: Resource) -> Object:
     try:
         stored: Object = apiserver.call(_request(apiserver, item, resource, dry_run=False))
     except ApiError as error:
@@ -130,7 +130,7 @@ def _write(apiserver: ApiServer, item: Item, resource: Resource) -> Object:
     return stored
 
 
-def _request(apiserver: ApiServer, item: Item, resource: Resource, dry_run: bool) -> Request:
+def _request(apiserver: Door, item: Item, resource: Resource, dry_run: bool) -> Request:
     obj = schema.clean(item.object, resource.kind.schema)
     metadata = obj["metadata"]
     namespace = (metadata.get("namespace") or "default") if resource.namespaced else ""

@@ -12,6 +12,7 @@ from kubesim.apiserver.server import ApiServer, Audit
 from kubesim.client.informer import InformerFactory
 from kubesim.client.link import DirectLink
 from kubesim.cluster.config import ClusterConfig
+from kubesim.cluster.masters import Masters
 from kubesim.controllers import all_controllers
 from kubesim.controllers.runner import ControllerManager
 from kubesim.etcd.local import LocalEtcd
@@ -34,6 +35,7 @@ class Parts:
     controllers: ControllerManager
     scheduler: Scheduler
     kubelets: Kubelets
+    link: Callable[[str], DirectLink]  # a way to the apiserver for one more user
 
     @property
     def controller_names(self) -> Collection[str]:
@@ -41,8 +43,10 @@ class Parts:
         return [worker.controller.name for worker in self.controllers.workers]
 
 
-def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts:
+def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts | Masters:
     """Build and start every component; the nodes register as their kubelets start."""
+    if config.is_spread:
+        return Masters(config, list(audit))
     kernel = Kernel(seed=config.seed, shuffle_ties=config.shuffle_ties)
     etcd = LocalEtcd(kernel)
     apiserver = ApiServer(kernel, etcd, debug=config.debug)
@@ -51,7 +55,7 @@ def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts:
     controllers = start_controllers(config, kernel, apiserver)
     scheduler = start_scheduler(config, kernel, apiserver)
     kubelets = start_kubelets(config, kernel, apiserver)
-    return Parts(kernel, etcd, apiserver, controllers, scheduler, kubelets)
+    return Parts(kernel, etcd, apiserver, controllers, scheduler, kubelets, lambda user: link_of(config, kernel, apiserver, user))
 
 
 def add_storage(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> None:

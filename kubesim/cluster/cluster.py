@@ -19,6 +19,8 @@ from kubesim.cluster import apply as applying
 from kubesim.cluster.assemble import Parts, assemble
 from kubesim.cluster.conditions import holds, parse_condition
 from kubesim.cluster.config import ClusterConfig, Duration, Nodes, configure, duration_ns
+from kubesim.cluster.hosts import Hosts
+from kubesim.cluster.masters import Masters
 from kubesim.cluster.names import resource_of
 from kubesim.cluster.networking import Connection, Networking
 from kubesim.drive import virtual
@@ -71,10 +73,13 @@ class Cluster:
         self.metrics = Metrics()
         self._timeline = Timeline(self.config.timeline_entries_max)
         audit = [self.metrics.on_write, self._timeline.on_write] if self.config.timeline_entries_max else [self.metrics.on_write]
-        self.parts: Parts = assemble(self.config, audit)
+        self.parts: Parts | Masters = assemble(self.config, audit)
         self.kernel = self.parts.kernel
         self.apiserver = self.parts.apiserver
-        virtual.run(self.kernel, BOOT_NS_MAX + self.kernel.now_ns, until_quiet=True)
+        if isinstance(self.parts, Masters):
+            self._drive(BOOT_NS_MAX + self.kernel.now_ns, None, predicate=self._is_settled)
+        else:
+            virtual.run(self.kernel, BOOT_NS_MAX + self.kernel.now_ns, until_quiet=True)
         self.start_ns = self.kernel.now_ns
 
     def __enter__(self) -> Self:
@@ -134,10 +139,17 @@ class Cluster:
 
     def follow(self) -> Flow:
         """Record the path of the next Deployment that is created, step by step."""
-        flow = Flow(self.apiserver.peek)
+        flow = Flow(self.apiserver.peek, self.parts.via if isinstance(self.parts, Masters) else None)
         self.apiserver.audit.append(flow.on_write)
         self.parts.controllers.observers.append(flow.on_reconcile)
         return flow
+
+    @property
+    def hosts(self) -> Hosts:
+        """The machines of the control plane: ``cluster.hosts["master-1"].kill()``. Raises RuntimeError for one in this process."""
+        if not isinstance(self.parts, Masters):
+            raise RuntimeError("the control plane is in one process; expected Cluster(control_planes=3) for one on hosts")
+        return self.parts.hosts
 
     def fail_node(self, name: str) -> None:
         """Cut the power of a node: its kubelet and its containers stop, nobody is told. Raises ValueError for an unknown node."""
@@ -185,8 +197,14 @@ class Cluster:
 
     @property
     def converged(self) -> bool:
-        """Whether nothing more happens by itself: only timers that are always there are left in the agenda. O(1)."""
-        return self.kernel.quiet
+        """Whether nothing more happens by itself: only timers that are always there are left in the agenda. O(1).
+
+        With several masters also: etcd and both managers have their leaders, and nobody waits for an answer.
+        """
+        return self.parts.is_settled if isinstance(self.parts, Masters) else self.kernel.quiet
+
+    def _is_settled(self) -> bool:
+        return self.converged
 
     def run_for(self, duration: Duration, progress: Callable[[], object] | None = None) -> Self:
         """Let time pass: nanoseconds, or a text such as ``"30s"``."""
@@ -201,12 +219,13 @@ class Cluster:
         """
         test = self._test(condition) if isinstance(condition, str) else condition
         what = condition if isinstance(condition, str) else "the condition"
-        store, seen = self.parts.etcd.store, [-1]
+        etcd, seen = self.parts.etcd, [-1]
 
         def reached() -> bool:
-            if store.revision == seen[0]:
+            revision = etcd.store.revision
+            if revision == seen[0]:
                 return False
-            seen[0] = store.revision
+            seen[0] = revision
             return bool(test(self))
 
         if self._drive(self._after("timeout", timeout), progress, predicate=reached) != virtual.PREDICATE and not test(self):
@@ -215,7 +234,11 @@ class Cluster:
 
     def run_until_converged(self, timeout: Duration = "1h", progress: Callable[[], object] | None = None) -> Self:
         """Run until nothing more happens by itself. Raises NotConverged when ``timeout`` of virtual time passes before."""
-        if self._drive(self._after("timeout", timeout), progress, until_quiet=True) != virtual.QUIET and not self.kernel.quiet:
+        if isinstance(self.parts, Masters):
+            self._drive(self._after("timeout", timeout), progress, predicate=self._is_settled)
+        else:
+            self._drive(self._after("timeout", timeout), progress, until_quiet=True)
+        if not self.converged:
             raise self._not_reached("convergence", timeout)
         return self
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubesim.client.leader_election import ElectionSettings
+from kubesim.cloud.balancing import ALGORITHMS, ROUND_ROBIN
 from kubesim.cluster import scheduling
 from kubesim.cluster.scheduling import SchedulerSource
 from kubesim.kernel.time import MILLISECOND, SECOND, format_duration, parse_duration
@@ -16,6 +18,8 @@ from kubesim.workload import nodes as node_maker
 Object = dict[str, Any]
 Nodes = int | str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Duration = int | str
+CONTROL_PLANES_MAX = 9
+ETCD_MEMBERS_MAX = 7
 SEED_MAX = 2**64 - 1
 LATENCY_NS_MAX = 60 * SECOND
 
@@ -30,6 +34,10 @@ class ClusterConfig:
     timeline_entries_max: int = 100_000
     proxy_mode: str = "iptables"  # how kube-proxy balances: iptables, ipvs or nftables
     model: Model | None = None  # how containers behave (kubelet/models/contract.py); None: by annotations
+    control_planes: int = 1  # masters; more than one, or an external etcd, makes a control plane of hosts on a network
+    etcd_members: int = 0  # of an external etcd; 0: one member on each master
+    balancing: str = ROUND_ROBIN  # how the load balancers choose: round-robin, least-connections or source-hash
+    election: ElectionSettings | None = None  # of scheduler and controller manager; None: upstream's 15, 10 and 2 s
     shuffle_ties: bool = False  # run simultaneous events in an order drawn from the seed
     debug: bool = False  # freeze stored objects and catch who writes into one
     scheduler: SchedulerConfig | None = None
@@ -39,6 +47,10 @@ class ClusterConfig:
         _number("seed", self.seed, 0, SEED_MAX)
         _number("watch_latency_ns", self.watch_latency_ns, 0, LATENCY_NS_MAX)
         _number("timeline_entries_max", self.timeline_entries_max, 0, 2**31)
+        _number("control_planes", self.control_planes, 1, CONTROL_PLANES_MAX)
+        _number("etcd_members", self.etcd_members, 0, ETCD_MEMBERS_MAX)
+        if self.balancing not in ALGORITHMS:
+            raise ValueError(f"balancing is {self.balancing!r}; expected one of {', '.join(ALGORITHMS)}")
         for field in ("shuffle_ties", "debug"):
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field} is {getattr(self, field)!r}; expected True or False")
@@ -50,6 +62,11 @@ class ClusterConfig:
             if name in names:
                 raise ValueError(f"nodes has {name!r} twice; expected different names")
             names.add(name)
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether the control plane is on hosts of a network."""
+        return self.control_planes > 1 or self.etcd_members > 0
 
 
 def configure(

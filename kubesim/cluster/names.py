@@ -3,11 +3,11 @@
 from difflib import get_close_matches
 
 from kubesim.apiserver.registry import Resource
-from kubesim.apiserver.server import ApiServer
+from kubesim.cluster.front_door import Door
 from kubesim.workload.manifests import Item, Problem
 
 
-def resource_of(apiserver: ApiServer, word: str) -> Resource:
+def resource_of(apiserver: Door, word: str) -> Resource:
     """The resource called ``word``, in any case; ValueError that names the nearest kinds when there is none."""
     found = apiserver.registry.by_name.get(word)
     if found is not None:
@@ -21,7 +21,7 @@ def resource_of(apiserver: ApiServer, word: str) -> Resource:
     raise ValueError(f"there is no kind called {word!r}; expected {_nearest(word, known)}")
 
 
-def unknown_kind(apiserver: ApiServer, item: Item) -> Problem:
+def unknown_kind(apiserver: Door, item: Item) -> Problem:
     """The problem of an object whose kind is not served: a misspelt kind, or a kind in another apiVersion."""
     api_version, kind = item.object["apiVersion"], item.object["kind"]
     served = [each.api_version for each in apiserver.registry.by_name.values() if each.kind.kind == kind]

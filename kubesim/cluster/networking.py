@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from kubesim.api.errors import not_found
 from kubesim.apiserver.requests import Object
 from kubesim.client.informer import InformerFactory
-from kubesim.client.link import DirectLink
 from kubesim.cluster.assemble import Parts
+from kubesim.cluster.masters import Masters
 from kubesim.kernel.time import MILLISECOND
 from kubesim.network.dns import Answer, NameNotFound, Zone
 from kubesim.network.links import NodeLinks
@@ -53,10 +53,10 @@ class _End(Exception):
 class Networking:
     """The network of a cluster, as its Pods see it. ``links`` are the links between nodes, ``proxies`` the kube-proxies."""
 
-    def __init__(self, parts: Parts, proxy_mode: str = "iptables") -> None:
+    def __init__(self, parts: Parts | Masters, proxy_mode: str = "iptables") -> None:
         self._parts = parts
         self.links = NodeLinks()
-        self._factory = InformerFactory(DirectLink(parts.kernel, parts.apiserver, "kube-proxy"))
+        self._factory = InformerFactory(parts.link("kube-proxy"))
         self.proxies = Proxies(parts.kernel, self._factory.link, proxy_mode, self._factory)
         self._pods = self._factory.informer("pods")
         self._pods.add_index("address", _addresses)

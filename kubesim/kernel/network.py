@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kubesim.kernel.loop import Kernel
+from kubesim.kernel.loop import PRIORITY_NORMAL, PRIORITY_STANDING, Kernel
 from kubesim.kernel.rng import Stream
 
 Receive = Callable[[str, Any], object]  # (source, message)
@@ -21,7 +21,9 @@ class LinkProfile:
     """How a link treats messages: ``latency_ns`` plus up to ``jitter_ns`` (uniform), and three probabilities.
 
     Messages arrive in the order in which they were sent, but a ``reorder`` fraction of them does not wait for earlier ones.
-    A ``duplication`` fraction arrives a second time, with its own delay and out of order.
+    A ``duplication`` fraction arrives a second time, with its own delay and out of order. With a ``quantum_ns`` everything arrives at
+    multiples of it, as with a network card that coalesces interrupts: what many senders send is then one instant for its receiver.
+    On a ``standing`` link there is always something, such as heartbeats: its messages keep nobody from being quiet.
     """
 
     latency_ns: int = 0
@@ -29,10 +31,12 @@ class LinkProfile:
     loss: float = 0.0
     duplication: float = 0.0
     reorder: float = 0.0
+    quantum_ns: int = 0
+    standing: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the field, for what is no duration or no probability."""
-        for field in ("latency_ns", "jitter_ns"):
+        for field in ("latency_ns", "jitter_ns", "quantum_ns"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field} is {getattr(self, field)}; expected at least 0")
         for field in ("loss", "duplication", "reorder"):
@@ -56,6 +60,7 @@ class _Link:
     stream: Stream
     is_cut: bool = False
     last_arrival_ns: int = -1
+    batch: list[Any] | None = None  # what arrives at ``last_arrival_ns`` with a quantum
 
 
 class Network:
@@ -171,11 +176,21 @@ class Network:
             arrival_ns += link.stream.between(0, profile.jitter_ns)
         if profile.reorder and link.stream.uniform() < profile.reorder:
             out_of_order = True
-        if not out_of_order:
+        priority = PRIORITY_STANDING if profile.standing else PRIORITY_NORMAL
+        if profile.quantum_ns:
+            arrival_ns += -arrival_ns % profile.quantum_ns
+            if not out_of_order:
+                if link.batch is not None and arrival_ns <= link.last_arrival_ns:
+                    link.batch.append(message)
+                    return
+                link.last_arrival_ns, link.batch = arrival_ns, [message]
+                self.kernel.at(arrival_ns, self._arrive_together, source, destination, link, link.batch, priority=priority)
+                return
+        elif not out_of_order:
             # Strictly after the one before: equal times would lose their order when ties are shuffled.
             arrival_ns = max(arrival_ns, link.last_arrival_ns + 1)
             link.last_arrival_ns = arrival_ns
-        self.kernel.at(arrival_ns, self._arrive, source, destination, link, message)
+        self.kernel.at(arrival_ns, self._arrive, source, destination, link, message, priority=priority)
 
     def _arrive(self, source: str, destination: str, link: _Link, message: Any) -> None:
         if not self._passes(source, destination, link):
@@ -183,6 +198,12 @@ class Network:
             return
         self.counts.delivered += 1
         self._receivers[destination](source, message)
+
+    def _arrive_together(self, source: str, destination: str, link: _Link, batch: list[Any]) -> None:
+        if link.batch is batch:
+            link.batch = None
+        for message in batch:
+            self._arrive(source, destination, link, message)
 
     # -- inside -----------------------------------------------------------------------------------------------------------
 

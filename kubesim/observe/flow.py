@@ -49,10 +49,14 @@ class Step(NamedTuple):
 
 
 class Flow:
-    """The steps of the first Deployment that is created after this was made. ``peek`` reads an object from the apiserver."""
+    """The steps of the first Deployment that is created after this was made. ``peek`` reads an object from the apiserver.
 
-    def __init__(self, peek: Peek) -> None:
+    ``via`` tells which hops the request has come by that is being written now; None: there are none.
+    """
+
+    def __init__(self, peek: Peek, via: Callable[[], str] | None = None) -> None:
         self._peek = peek
+        self._via = via
         self.namespace = ""
         self.name = ""
         self.steps: list[Step] = []
@@ -147,7 +151,8 @@ class Flow:
             self._append(seen_ns, component, what, seen, int(seen["metadata"]["resourceVersion"]))
         if component.startswith(NODE_USER):
             component = f"kubelet {component.removeprefix(NODE_USER)}"
-        arrow = component if text.startswith("event ") else f"{component} → apiserver → etcd"
+        way = "apiserver → etcd" if self._via is None else self._via()
+        arrow = component if text.startswith("event ") else f"{component} → {way}"
         self._append(time_ns, arrow, text, obj, revision)
 
     def _append(self, time_ns: int, component: str, text: str, obj: Object, revision: int) -> None:

@@ -1,0 +1,1 @@
+"""What stands around a cluster: load balancers and the address that they share."""
