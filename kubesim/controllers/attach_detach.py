@@ -39,6 +39,8 @@ def attachments_of_node(attachment: Object) -> tuple[str, ...]:
 
 def pod_to_keys(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """A Pod that has come to its node; the attachments of a node that a Pod has left."""
+    if not (new if new is not None else old or {})["spec"].get("volumes"):  # they never change
+        return ()
     keys: list[str] = []
     if new is not None and by_node(new) and (old is None or not by_node(old)):
         keys.append(f"{POD}{key_of(new)}")

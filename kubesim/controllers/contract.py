@@ -95,6 +95,7 @@ class Controller(Protocol):
     indexes: Mapping[str, Mapping[str, IndexFunction]]  # resource -> name -> function, for view.indexed
     derives: Sequence[Callable[[Any], Any]]  # derived views that must see an event before the mappers do
     only_deleted: frozenset[str]  # watched resources of which the mapper wants to know deletions only
+    owner_kinds: Mapping[str, str]  # resource -> kind: its mapper gives no keys for objects that another kind controls, before and after
     delays: Mapping[str, int]  # resource -> ns: a change of one is taken in later, together with what else comes until then
     rationed: frozenset[str]  # resources whose updates by this controller are rationed (``runner``): reports, not actions
 
@@ -110,6 +111,7 @@ class ControllerBase:
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {}
     derives: Sequence[Callable[[Any], Any]] = ()
     only_deleted: frozenset[str] = frozenset()
+    owner_kinds: Mapping[str, str] = {}
     delays: Mapping[str, int] = {}
     rationed: frozenset[str] = frozenset()
 

@@ -63,6 +63,7 @@ class ReplicaSetController(ControllerBase):
     resource = RESOURCE
     selector_of: SelectorOf = staticmethod(selector_of)
     watches: Mapping[str, Mapper] = {RESOURCE: own_key, "pods": pod_mapper("ReplicaSet", RESOURCE, selector_of)}
+    owner_kinds: Mapping[str, str] = {"pods": "ReplicaSet"}
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {RESOURCE: {"controller": by_controller}}
     derives: Sequence[Callable[[Any], Any]] = (OwnedPods,)
     rationed = frozenset((RESOURCE,))

@@ -28,6 +28,7 @@ class ReplicationControllerController(ReplicaSetController):
     resource = RESOURCE
     selector_of: SelectorOf = staticmethod(selector_of)
     watches: Mapping[str, Mapper] = {RESOURCE: own_key, "pods": pod_mapper("ReplicationController", RESOURCE, selector_of)}
+    owner_kinds: Mapping[str, str] = {"pods": "ReplicationController"}
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {REPLICA_SETS: {"controller": by_controller}}
     rationed = frozenset((RESOURCE,))
 

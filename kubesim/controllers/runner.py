@@ -17,6 +17,7 @@ from functools import partial
 
 from kubesim.api import meta
 from kubesim.api.errors import ApiError
+from kubesim.api.memo import IdentityMemo
 from kubesim.apiserver.requests import Object, Request
 from kubesim.client.contract import Link
 from kubesim.client.events import EventRecorder
@@ -84,20 +85,29 @@ class ControllerManager:
         raise KeyError(f"no controller named {name!r}")
 
 
-class _Fan:
-    """What the controllers make of the changes of one resource: one handler for all of them, in their order."""
+Entry = tuple[Mapper, Caches, Callable[[str], object]]  # a mapper, its view, and how a key gets into its queue
 
-    __slots__ = ("blocked", "deleted", "keepers", "mappers")
+
+class _Fan:
+    """What the controllers make of the changes of one resource: one handler for all of them, in their order.
+
+    Most Pods have an owner, and its kind says which of the workload controllers a change can concern: the others are not asked.
+    """
+
+    __slots__ = ("_of_kind", "_owners", "_routes", "blocked", "deleted", "keepers", "mappers")
 
     def __init__(self) -> None:
-        self.mappers: list[tuple[Mapper, Caches, Callable[[str], object]]] = []  # mapper, view, queue's add
-        self.deleted: list[tuple[Mapper, Caches, Callable[[str], object]]] = []  # those that are asked when an object is gone
+        self.mappers: list[Entry] = []
+        self.deleted: list[Entry] = []  # those that are asked when an object is gone
+        self._of_kind: dict[Mapper, str] = {}  # mappers for objects of one kind of owner, and those without an owner
+        self._owners: IdentityMemo[str] = IdentityMemo(_kind_of_controller)
+        self._routes: dict[tuple[str, bool], list[Entry]] = {}  # (kind of the owner, is gone) -> who is asked
         self.keepers: list[Expectations] = []  # of the controllers whose own resource this is
         self.blocked: dict[tuple[str, str], Callable[[str], object]] = {}  # (controller, key) that waits for this cache, and its queue
 
     def on_change(self, old: Object | None, new: Object | None) -> None:
         """Map the change to keys, and let go of the keys that waited for this cache."""
-        for mapper, view, add in self.mappers if new is not None else self.deleted:
+        for mapper, view, add in self._asked(old, new):
             for key in mapper(view, old, new):
                 add(key)
         if new is None and old is not None:
@@ -107,6 +117,40 @@ class _Fan:
             blocked, self.blocked = self.blocked, {}
             for (_, key), add in blocked.items():
                 add(key)
+
+
+    def add(self, entry: Entry, only_deleted: bool, owner_kind: str | None) -> None:
+        """Give a controller its place, after those that have one."""
+        self.deleted.append(entry)
+        if not only_deleted:
+            self.mappers.append(entry)
+        if owner_kind is not None:
+            self._of_kind[entry[0]] = owner_kind
+
+    def _asked(self, old: Object | None, new: Object | None) -> list[Entry]:
+        """The controllers that a change may concern."""
+        everybody = self.deleted if new is None else self.mappers
+        if not self._of_kind:
+            return everybody
+        metadata = (old if new is None else new)["metadata"]  # type: ignore[index]
+        references = metadata.get("ownerReferences")
+        if not references or "finalizers" in metadata:  # a finalizer of another kind's controller is its business, too
+            return everybody
+        if old is not None and new is not None and old["metadata"].get("ownerReferences") is not references:
+            return everybody
+        kind = self._owners(references)
+        if not kind:
+            return everybody
+        route = self._routes.get((kind, new is None))
+        if route is None:
+            route = [entry for entry in everybody if self._of_kind.get(entry[0], kind) == kind]
+            self._routes[kind, new is None] = route
+        return route
+
+
+def _kind_of_controller(references: Sequence[Object]) -> str:
+    """The kind of the controlling owner, empty when there is none."""
+    return next((reference["kind"] for reference in references if reference.get("controller")), "")
 
 
 class _Worker:
@@ -142,10 +186,9 @@ class _Worker:
         for resource, mapper in self.controller.watches.items():
             self._informers[resource] = caches.informer(resource)
             fan = fans.setdefault(resource, _Fan())
+            controller = self.controller
             entry = (mapper, self.view, self._adder(resource))
-            fan.deleted.append(entry)
-            if resource not in self.controller.only_deleted:
-                fan.mappers.append(entry)
+            fan.add(entry, resource in controller.only_deleted, controller.owner_kinds.get(resource))
             if resource == self.controller.resource:
                 fan.keepers.append(self.expectations)
 

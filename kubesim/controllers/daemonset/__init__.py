@@ -81,6 +81,7 @@ class DaemonSetController(ControllerBase):
     name = "daemonset-controller"
     resource = RESOURCE
     watches: Mapping[str, Mapper] = {RESOURCE: own_key, "pods": pod_to_sets, "nodes": node_to_sets, REVISIONS: nobody}
+    owner_kinds: Mapping[str, str] = {"pods": "DaemonSet"}
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {REVISIONS: {"controller": by_controller, "orphan": orphans_by_namespace}}
     derives: Sequence[Callable[[Any], Any]] = (OwnedPods, DaemonPods)
     rationed = frozenset((RESOURCE,))

@@ -91,6 +91,7 @@ class JobController(ControllerBase):
     name = "job-controller"
     resource = RESOURCE
     watches: Mapping[str, Mapper] = {RESOURCE: job_to_keys, "pods": pod_to_jobs}
+    owner_kinds: Mapping[str, str] = {"pods": "Job"}
     derives: Sequence[Callable[[Any], Any]] = (OwnedPods,)
     delays: Mapping[str, int] = {"pods": SECOND}  # upstream's SyncJobBatchPeriod
 

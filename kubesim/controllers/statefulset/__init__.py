@@ -83,6 +83,7 @@ class StatefulSetController(ControllerBase):
     name = "statefulset-controller"
     resource = RESOURCE
     watches: Mapping[str, Mapper] = {RESOURCE: own_key, "pods": pod_to_sets, CLAIMS: nobody, REVISIONS: nobody}
+    owner_kinds: Mapping[str, str] = {"pods": "StatefulSet"}
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {REVISIONS: {"controller": by_controller, "orphan": orphans_by_namespace}}
     derives: Sequence[Callable[[Any], Any]] = (OwnedPods,)
     rationed = frozenset((RESOURCE,))
