@@ -23,6 +23,7 @@ COMMANDS = {  # subcommand -> module and name; imported when it is called, or li
     "etcd": "kubesim.cli.etcd:etcd",
     "explain": "kubesim.cli.explain:explain",
     "run": "kubesim.cli.run:run",
+    "scenarios": "kubesim.cli.scenarios:scenarios",
     "schedule": "kubesim.cli.schedule:schedule",
     "serve": "kubesim.cli.serve:serve",
 }

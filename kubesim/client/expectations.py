@@ -1,8 +1,9 @@
 """Expectations: what was sent for a key and not yet seen in the caches; a controller that acts before it sees acts twice.
 
 One record joins upstream's two mechanisms: written revisions (KEP-5647: a cache must have reached the revision of the key's own
-last write to a resource) and expected deletions (an object that was sent to its death must be gone, dying or another one). Whoever
-waits longer than five minutes stops waiting, as upstream's expectations do.
+last write to a resource) and expected deletions (an object that was sent to its death must be gone, dying or another one). Who waits for
+a deletion longer than five minutes stops waiting, as upstream's expectations do; who waits for his own writes does so only if he is not
+``patient``, which is how it was before v1.36.
 
 Upstream: pkg/controller/controller_utils.go (ControllerExpectations, UIDTrackingControllerExpectations), KEP-5647.
 """
@@ -32,10 +33,11 @@ class Expectations:
     ``written`` and ``deleted`` are O(1); ``waits_for`` is O(resources and deletions of the key).
     """
 
-    __slots__ = ("_expected", "_informer_of")
+    __slots__ = ("_expected", "_informer_of", "_patient")
 
-    def __init__(self, informer_of: Callable[[str], Informer | None]) -> None:
+    def __init__(self, informer_of: Callable[[str], Informer | None], patient: bool = True) -> None:
         self._informer_of = informer_of
+        self._patient = patient  # wait for one's own writes for ever
         self._expected: dict[str, _Expected] = {}
 
     def __len__(self) -> int:
@@ -60,10 +62,12 @@ class Expectations:
         expected = self._expected.get(key)
         if expected is None:
             return None
-        if now_ns - expected.since_ns <= EXPECTATIONS_TIMEOUT_NS:
+        waits = now_ns - expected.since_ns <= EXPECTATIONS_TIMEOUT_NS
+        if waits or self._patient:
             for resource, revision in expected.revisions.items():
                 if self._revision_of(resource) < revision:
                     return resource
+        if waits:
             for (resource, object_key), uid in expected.deletions.items():
                 if self._is_alive(resource, object_key, uid):
                     return resource

@@ -12,10 +12,10 @@ def pod(revision: int, uid: str = "u", dying: bool = False) -> Object:
     return {"kind": "Pod", "metadata": metadata}
 
 
-def make() -> tuple[Expectations, Informer]:
+def make(patient: bool = True) -> tuple[Expectations, Informer]:
     informer = Informer(None, "pods")
     informer.on_list([pod(3)], 3)
-    return Expectations({"pods": informer}.get), informer
+    return Expectations({"pods": informer}.get, patient), informer
 
 
 def test_a_written_revision_is_awaited() -> None:
@@ -50,11 +50,19 @@ def test_a_deletion_is_awaited_until_the_object_is_dying_gone_or_another() -> No
         assert expectations.waits_for("k", 0) is None, change
 
 
-def test_nobody_waits_longer_than_five_minutes() -> None:
-    expectations, _ = make()
+def test_one_who_is_not_patient_waits_five_minutes_for_his_own_writes() -> None:
+    expectations, _ = make(patient=False)
     expectations.written("k", "pods", 5, 1000)
     assert expectations.waits_for("k", 1000 + EXPECTATIONS_TIMEOUT_NS) == "pods"
     assert expectations.waits_for("k", 1001 + EXPECTATIONS_TIMEOUT_NS) is None
+
+
+def test_a_patient_one_waits_for_ever_but_for_deletions_only_five_minutes() -> None:
+    expectations, _ = make()
+    expectations.written("k", "pods", 5, 1000)
+    assert expectations.waits_for("k", 1001 + EXPECTATIONS_TIMEOUT_NS) == "pods"
+    expectations.deleted("other", "pods", "default/p", "u", 1000)
+    assert expectations.waits_for("other", 1001 + EXPECTATIONS_TIMEOUT_NS) is None
 
 
 def test_forget_drops_everything() -> None:
