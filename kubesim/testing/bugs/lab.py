@@ -14,7 +14,6 @@ from kubesim.client.link import DirectLink
 from kubesim.controllers import all_controllers
 from kubesim.controllers.contract import Controller
 from kubesim.controllers.runner import ControllerManager
-from kubesim.drive import virtual
 from kubesim.etcd.local import LocalEtcd
 from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import SECOND
@@ -116,12 +115,18 @@ class Lab:
 
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
-        virtual.run(self.kernel, until_ns=self.kernel.now_ns + int(seconds * SECOND))
+        self.kernel.run_due(self.kernel.now_ns + int(seconds * SECOND))
 
     def run_until(self, predicate: Callable[[], bool], seconds: float = 60) -> bool:
         """Run until something holds; whether it did."""
-        virtual.run(self.kernel, until_ns=self.kernel.now_ns + int(seconds * SECOND), predicate=predicate)
-        return predicate()
+        deadline_ns = self.kernel.now_ns + int(seconds * SECOND)
+        while not predicate():
+            next_ns = self.kernel.next_time()
+            if next_ns < 0 or next_ns > deadline_ns:
+                self.kernel.run_due(deadline_ns)
+                return predicate()
+            self.kernel.run_due(next_ns)
+        return True
 
 
 def template(app: str, annotations: dict[str, str] | None = None, **spec: Any) -> Object:
