@@ -64,6 +64,7 @@ class Field(NamedTuple):
     map_type: str = ""  # "atomic" or ""
     patch_strategies: tuple[str, ...] = ()  # of "merge", "replace", "retainKeys"
     merge_key: str = ""
+    is_custom: bool = False  # of a custom resource: a wrong type is no problem of decoding
 
 
 class Definition(NamedTuple):
@@ -74,6 +75,8 @@ class Definition(NamedTuple):
     required: tuple[str, ...]
     code: str
     map_type: str
+    is_custom: bool = False  # of a custom resource: which fields there are, not which types they have
+    is_open: bool = False  # fields that it does not name are kept
 
 
 class Problem(NamedTuple):
@@ -124,9 +127,21 @@ def _field(compact: Any) -> Field:
     )
 
 
-@cache
+_CUSTOM: dict[str, Definition] = {}  # their names are made of their content: whoever learns one learns the same
+
+
+def learn(custom: Definition) -> None:
+    """Add the definition of a custom resource; its name tells its content, so nothing is ever replaced."""
+    _CUSTOM.setdefault(custom.name, custom)
+
+
 def definition(name: str) -> Definition | None:
     """The definition of this name ("io.k8s.api.core.v1.Pod"), or None when the schema has none."""
+    return _CUSTOM[name] if name in _CUSTOM else _published(name)
+
+
+@cache
+def _published(name: str) -> Definition | None:
     raw = _raw().get(name)
     if raw is None:
         return None
@@ -269,14 +284,16 @@ def _problems(value: Any, at: Field, place: _Place) -> Iterator[Problem]:
     elif at.code == "a":
         assert at.item is not None
         if not isinstance(value, list):
-            yield _mistyped(value, at, place)
+            if not at.is_custom:
+                yield _mistyped(value, at, place)
             return
         for index, item in enumerate(value):
             yield from _problems(item, at.item, place.at(index))
     elif at.code == "m":
         assert at.item is not None
         if not isinstance(value, dict):
-            yield _mistyped(value, at, place)
+            if not at.is_custom:
+                yield _mistyped(value, at, place)
             return
         for key, item in value.items():
             yield from _problems(item, at.item, place.under(str(key)))
@@ -293,18 +310,21 @@ def _definition_problems(value: Any, at: Field, place: _Place) -> Iterator[Probl
     known = definition(at.ref)
     if known is None:
         return
-    if not known.fields:
+    if not known.fields and not known.is_custom:
         if known.code != "@":
             yield from _problems(value, Field(known.code), place)
         return
     if not isinstance(value, dict):
-        yield _mistyped(value, at, place)
+        if not known.is_custom:
+            yield _mistyped(value, at, place)
         return
     struct = at.ref.rpartition(".")[2]
     for name, item in value.items():
         child = place.of(str(name), struct)
         inner = known.fields.get(name)
         if inner is None:
+            if known.is_open:
+                continue
             yield Problem(child.path, "unknown", item, "a known field", f'unknown field "{child.path}"')
         else:
             yield from _problems(item, inner, child)
@@ -368,16 +388,20 @@ def _clean(value: Any, at: Field) -> Any:
         canonical = quantity.canonical(text)
         return value if canonical == value else canonical
     if at.code == "a" and at.item is not None:
-        if at.item.code not in "@amq":
+        if at.item.code not in "@amq" or not isinstance(value, list):
             return value
         items = [_clean(item, at.item) for item in value if item is not None]
         return value if len(items) == len(value) and all(new is old for new, old in zip(items, value)) else items
     if at.code == "m" and at.item is not None:
+        if not isinstance(value, dict):
+            return value
         inner = at.item
         return _same_or({key: _clean(item, inner) for key, item in value.items() if item is not None}, value)
     if at.code != "@":
         return value
     known = definition(at.ref)
+    if known is not None and known.is_custom:
+        return _clean_custom(value, known)
     if known is None or not known.fields:
         return value
     fields, required = known.fields, known.required
@@ -386,6 +410,15 @@ def _clean(value: Any, at: Field) -> Any:
         for key, item in value.items()
         if key in fields and (item or not _is_nothing(item, fields[key], key, required))
     }
+    return _same_or(kept, value)
+
+
+def _clean_custom(value: Any, known: Definition) -> Any:
+    """A custom resource keeps everything that its definition names, empty or not; null is its defaults' business."""
+    if not isinstance(value, dict):
+        return value
+    fields = known.fields
+    kept = {key: _clean(item, fields[key]) if key in fields else item for key, item in value.items() if key in fields or known.is_open}
     return _same_or(kept, value)
 
 

@@ -82,11 +82,25 @@ def decode_object(kind: Kind, raw: bytes, media: str = JSON, validation: str = "
         if obj.get(name) is not None and not isinstance(obj[name], str):
             what = f"json: cannot unmarshal {json_kind(obj[name])} into Go struct field .{name} of type string"
             raise _unrecognized(kind, _NO_VERSION + what, raw)
+    if kind.is_custom:
+        _check_custom_type(kind, obj, raw, warn)
     version, name = obj.get("apiVersion") or kind.api_version, obj.get("kind") or kind.kind
     if (version, name) != (kind.api_version, kind.kind):
         _check_as_itself(obj, version, name, kind)
         return obj
     return decoded(kind, obj, body, validation, warn)
+
+
+def _check_custom_type(kind: Kind, obj: Object, raw: bytes, warn: Warn | None) -> None:
+    """A custom resource has to name its type; of another version nothing is known, so none of its fields is."""
+    text = raw.decode("utf-8", "replace")
+    for field_name, what in (("kind", "Kind"), ("apiVersion", "apiVersion")):
+        if not obj.get(field_name):
+            raise _unrecognized(kind, f"Object '{what}' is missing in '{text}'", raw)
+    if obj["apiVersion"] != kind.api_version:
+        for key in obj:
+            if key not in ("apiVersion", "kind", "metadata") and warn is not None:
+                warn(f'unknown field "{key}"')
 
 
 def _check_as_itself(obj: Object, version: str, name: str, kind: Kind) -> None:

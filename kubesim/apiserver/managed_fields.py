@@ -122,7 +122,12 @@ class FieldTracker:
             return obj
         if is_reset(obj["metadata"].get(KEY)) or not self.is_on:
             return _with(obj, Managed({}, {}))
-        managed = self._updated(resource, request, obj, None, _managed(obj, None, ""))
+        try:
+            managed = self._updated(resource, request, obj, None, _managed(obj, None, ""))
+        except (ApiError, typed.Invalid):
+            if not resource.kind.is_custom:
+                raise
+            return obj  # a list without its keys: its validation says so
         return _with(obj, managed)
 
     def changed(self, resource: Resource, request: Request, new: Object, old: Object) -> Object:

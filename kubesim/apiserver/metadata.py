@@ -7,7 +7,8 @@ that is written after the store knows the revision.
 
 from typing import Any
 
-from kubesim.api.errors import bad_request
+from kubesim.api import field
+from kubesim.api.errors import ApiError, bad_request, invalid
 from kubesim.apiserver.registry import Resource
 
 Object = dict[str, Any]
@@ -35,8 +36,17 @@ def check_type(resource: Resource, obj: Object) -> None:
     version, name = obj.get("apiVersion") or resource.api_version, obj.get("kind") or kind.kind
     if version == resource.api_version and name == kind.kind:
         return
+    if kind.is_custom:
+        raise _custom_type_error(resource, obj, version, name)
     head = f'{name} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.kind}: '
     raise bad_request(head + not_registered(version, name))
+
+
+def _custom_type_error(resource: Resource, obj: Object, version: str, name: str) -> ApiError:
+    if version != resource.api_version:
+        return bad_request(f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})")
+    error = field.invalid("kind", name, f"must be {resource.kind.kind}")
+    return invalid(name, (obj.get("metadata") or {}).get("name", ""), [error], resource.kind.group)
 
 
 def not_registered(version: str, kind: str) -> str:

@@ -95,11 +95,25 @@ class Registry:
         for kind in kinds:
             prefix = PREFIXES.get(kind.resource) or (kind.plural if kind.plural not in taken else f"{kind.group}/{kind.plural}")
             taken.add(prefix)
-            resource = Resource(kind, f"{ROOT}{prefix}/")
-            if resource.name in self.by_name:
-                raise ValueError(f"kinds: {resource.name}: expected each resource once")
-            self.by_name[resource.name] = resource
-            self.by_type[resource.api_version, kind.kind] = resource
+            if kind.resource in self.by_name:
+                raise ValueError(f"kinds: {kind.resource}: expected each resource once")
+            self._add(Resource(kind, f"{ROOT}{prefix}/"))
+
+    def _add(self, resource: Resource) -> None:
+        self.by_name[resource.name] = resource
+        self.by_type[resource.api_version, resource.kind.kind] = resource
+
+    def define(self, kind: Kind) -> None:
+        """Serve a custom resource, in place of an older description of it."""
+        self.forget(kind.resource)
+        self._add(Resource(kind, f"{ROOT}{kind.group}/{kind.plural}/"))
+
+    def forget(self, name: str) -> None:
+        """Serve a custom resource no longer; nothing to do for one that is not served."""
+        found = self.by_name.get(name)
+        if found is not None and found.kind.is_custom:
+            del self.by_name[name]
+            del self.by_type[found.api_version, found.kind.kind]
 
     def resource(self, name: str) -> Resource:
         """The resource called ``name``; 404 when it is not served."""

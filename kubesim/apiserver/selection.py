@@ -70,6 +70,6 @@ def _unknown_field(resource: Resource, name: str) -> str:
         return f'field label "{name}" not supported for {kind.kind}'
     if kind.group == "resource.k8s.io":
         return f"field label not supported for {kind.api_version}, Kind={kind.kind}: {name}"
-    if kind.selectable_fields:
+    if kind.selectable_fields or kind.is_custom:
         return f"field label not supported: {name}"
     return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'

@@ -19,6 +19,7 @@ from kubesim.apiserver.admission.chain import AdmissionChain
 from kubesim.apiserver.allocators import SERVICE_CIDR
 from kubesim.apiserver.bootstrap import bootstrap_requests
 from kubesim.apiserver.compaction import INTERVAL_NS, Compactor
+from kubesim.apiserver.custom_resources import CustomResources
 from kubesim.apiserver.event_leases import EventLeases
 from kubesim.apiserver.frozen import freeze
 from kubesim.apiserver.managed_fields import FieldTracker
@@ -93,8 +94,10 @@ class ApiServer:
         self._put_if: Callable[..., int] = getattr(etcd, "put_if", None) or (lambda *rest: etcd.execute(("put_if", *rest)))
         self._get = self.store.get
         self._record = kernel.trace.record
+        self.custom_resources = CustomResources(self)
         if bootstrap:
             self.bootstrap()
+        self.custom_resources.start()
 
     # -- requests --
 

@@ -61,12 +61,17 @@ class Kind:
     validate_create: Callable[[Object], Sequence[FieldError]] | None = None  # beside ``validate``, for a new object only
     validate_update: Callable[[Object, Object], Sequence[FieldError]] = _no_errors
     validate_status: Callable[[Object, Object], Sequence[FieldError]] = _no_errors
+    validate_create: Callable[[Object], Sequence[FieldError]] | None = None  # what is asked of new objects only
     columns: tuple[Column, ...] = ()
     selectable_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)  # beside metadata.name and .namespace
     has_generation: bool = True  # metadata.generation is 1 at birth and grows when the spec changes
     allow_unconditional_update: bool = True
     generates_names: bool = True  # False: a generateName is taken as it is, as upstream does where names mean something
     allow_create_on_update: bool = False
+    scale: Mapping[str, str] | None = None  # of a custom resource: the JSON paths of its scale subresource
+    refuses_create: str = ""  # why no object may be created now
+    is_custom: bool = False  # defined by a CustomResourceDefinition
+    prepare_delete: Callable[[Object, str], Object] | None = None  # (obj, now): what a first delete makes of it, instead of deleting it
     default_grace_period_seconds: Callable[[Object], int] | None = None  # Pods only: graceful deletion
     resource: str = ""  # "plural" or "plural.group": the key of the registry, filled in below
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubesim.api import field, selectors
-from kubesim.api.errors import bad_request, conflict, invalid
+from kubesim.api.crd import paths
+from kubesim.api.errors import ApiError, bad_request, conflict, invalid
 from kubesim.apiserver.managed_fields import SCALE
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
@@ -25,7 +26,7 @@ SCHEMA = "io.k8s.api.autoscaling.v1.Scale"
 
 def get_scale(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
     """Read the Scale of an object."""
-    return scale_of((yield from get(server, resource, request)))
+    return scale_of((yield from get(server, resource, request)), resource.kind.scale)
 
 
 def update_scale(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
@@ -56,15 +57,17 @@ def _scale(
     server: "ApiServer", resource: Resource, request: Request, change: Callable[[Object], Object]
 ) -> Generator[Any, Any, Object]:
     def changed(old: Object) -> Object:
-        scale, managers = server.fields.scaled(request, old, scale_of(old), change)
+        scale, managers = server.fields.scaled(request, old, _scale_to_change(old, resource.kind.scale), change)
         _check(resource, request, scale, old)
         replicas = (scale.get("spec") or {}).get("replicas", 0)
         metadata = {**old["metadata"], "resourceVersion": scale["metadata"].get("resourceVersion", "")}
         if managers:
             metadata["managedFields"] = managers
+        if resource.kind.scale is not None:
+            return paths.put({**old, "metadata": metadata}, resource.kind.scale["specReplicasPath"], replicas)
         return {**old, "metadata": metadata, "spec": {**old["spec"], "replicas": replicas}}
 
-    return scale_of((yield from transform(server, resource, request, changed, whole_update, is_patch=True)))
+    return scale_of((yield from transform(server, resource, request, changed, whole_update, is_patch=True)), resource.kind.scale)
 
 
 def _check(resource: Resource, request: Request, scale: Object, old: Object) -> None:
@@ -81,8 +84,13 @@ def _check(resource: Resource, request: Request, scale: Object, old: Object) -> 
         raise invalid("Scale", request.name, [error], "autoscaling")
 
 
-def scale_of(obj: Object) -> Object:
-    """The Scale of an object; replicas 0 are left out, as upstream's JSON does."""
+def scale_of(obj: Object, custom: Mapping[str, str] | None = None) -> Object:
+    """The Scale of an object; replicas 0 are left out, as upstream's JSON does. ``custom``: the paths of a custom resource.
+
+    Raises ApiError 500 for a custom resource without the field of its replicas.
+    """
+    if custom is not None:
+        return _custom_scale(obj, custom)
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     scale: Object = {
@@ -96,6 +104,27 @@ def scale_of(obj: Object) -> Object:
     if selector:
         scale["status"]["selector"] = selector
     return scale
+
+
+def _custom_scale(obj: Object, custom: Mapping[str, str]) -> Object:
+    spec_path, status_path, selector_path = (custom.get(f"{name}Path", "") for name in ("specReplicas", "statusReplicas", "labelSelector"))
+    replicas, reported = paths.find(obj, spec_path), paths.find(obj, status_path)
+    if not replicas:
+        why = f'the spec replicas field "{spec_path}" does not exist'
+        raise ApiError(500, "InternalError", f"Internal error occurred: {why}", {"causes": [{"message": why}]})
+    status = {"replicas": reported[0] if reported else 0}
+    scale = scale_of({"metadata": obj["metadata"], "spec": {"replicas": replicas[0]}, "status": status})
+    selector = paths.find(obj, selector_path) if selector_path else ()
+    if selector and selector[0]:
+        scale["status"]["selector"] = selector[0]
+    return scale
+
+
+def _scale_to_change(obj: Object, custom: Mapping[str, str] | None) -> Object:
+    """The Scale that a change starts from: a custom resource may get its replicas by it."""
+    if custom is not None and not paths.find(obj, custom["specReplicasPath"]):
+        obj = paths.put(obj, custom["specReplicasPath"], 0)
+    return scale_of(obj, custom)
 
 
 def _selector_text(selector: Mapping[str, Any] | None) -> str:

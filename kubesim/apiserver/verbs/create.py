@@ -7,7 +7,7 @@ A name taken from ``generateName`` is drawn again up to eight times when it is t
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from kubesim.api.errors import ApiError, already_exists, bad_request, invalid
+from kubesim.api.errors import ApiError, already_exists, bad_request, forbidden, invalid
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import CREATE, Attributes
 from kubesim.apiserver.quota import charge
@@ -76,6 +76,8 @@ def generated_name(server: "ApiServer", resource: Resource, base: str) -> str:
 
 
 def _check(resource: Resource, request: Request, given: Object, metadata: Object) -> None:
+    if resource.kind.refuses_create:
+        raise forbidden(resource.name, metadata.get("name") or "", resource.kind.refuses_create)
     if given.get("kind") != resource.kind.kind or given.get("apiVersion") != resource.api_version:
         meta.check_type(resource, given)
     if metadata.get("resourceVersion"):

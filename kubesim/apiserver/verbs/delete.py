@@ -48,6 +48,8 @@ def _delete_found(
     old = found.value
     if resource.name == "namespaces" and _namespace_waits(old):
         obj, vanishes = _terminating(server, old), False
+    elif resource.kind.prepare_delete is not None and "deletionTimestamp" not in old["metadata"]:
+        obj, vanishes = resource.kind.prepare_delete(old, server.now_text()), False
     else:
         grace = deletion.begin(resource, old, options, server.kernel.now_ns)
         if grace.pending:

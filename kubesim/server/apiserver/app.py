@@ -139,6 +139,8 @@ class App:
             return answer
         if not self.routes.has_group(target.group):
             return self._nothing_at(call)
+        if "." in target.group and self.routes.is_page(target):
+            return text("404 page not found\n", 404)
         call.route = self.routes.resolve(target, call.method)
         if not media.passes_first_gate(call.headers.get("accept", "")) and target.subresource != "log":
             raise media.not_acceptable_gate()
@@ -146,7 +148,7 @@ class App:
         if form is None:
             raise media.not_acceptable()
         call.form = form
-        deprecation = DEPRECATED.get((target.group, target.version, target.resource))
+        deprecation = call.route.row.get("deprecation") or DEPRECATED.get((target.group, target.version, target.resource))
         if deprecation is not None:
             call.warn(deprecation)
         answer = self.reviews.answer(call)

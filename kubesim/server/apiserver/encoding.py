@@ -16,6 +16,7 @@ from kubesim.server.apiserver.encoding_schemas import SCHEMAS
 from kubesim.server.apiserver.media import JSON, YAML
 
 Object = dict[str, Any]
+CUSTOM = "custom."  # how the definitions of custom resources begin
 REMEMBERED_MAX = 200_000
 OPTIONS = orjson.OPT_NON_STR_KEYS
 
@@ -46,7 +47,9 @@ class Encoder:
         if known is not None and known[0] is obj:
             return known[1]
         full = complete(obj, schema) if schema else obj
-        text = orjson.dumps({key: value for key, value in full.items() if key not in ("kind", "apiVersion")}, option=OPTIONS)
+        if not schema.startswith(CUSTOM):  # a custom resource keeps its type, in lists too
+            full = {key: value for key, value in full.items() if key not in ("kind", "apiVersion")}
+        text = orjson.dumps(full, option=OPTIONS)
         if uid and metadata.get("resourceVersion"):
             if len(self._remembered) >= REMEMBERED_MAX:
                 self._remembered.clear()
@@ -56,6 +59,8 @@ class Encoder:
     def stored(self, obj: Object, kind: Kind) -> bytes:
         """The JSON of a stored object."""
         text = self.item(obj, kind.schema)
+        if kind.is_custom:
+            return text
         head = b'{"kind":"%s","apiVersion":"%s"' % (kind.kind.encode(), kind.api_version.encode())
         return head + (b"," if len(text) > 2 else b"") + text[1:]
 
@@ -63,7 +68,8 @@ class Encoder:
         """The JSON of a list of stored objects."""
         schema, item = kind.schema, self.item
         parts = b",".join([item(obj, schema) for obj in answer["items"]])
-        head = {"kind": answer["kind"], "apiVersion": answer["apiVersion"], "metadata": answer["metadata"]}
+        metadata = {"continue": "", **answer["metadata"]} if kind.is_custom else answer["metadata"]
+        head = {"kind": answer["kind"], "apiVersion": answer["apiVersion"], "metadata": metadata}
         return orjson.dumps(head)[:-1] + b',"items":[' + parts + b"]}"
 
     def any(self, obj: Object, media: str) -> bytes:
@@ -83,4 +89,7 @@ class Encoder:
         kind, version = answer["kind"].removesuffix("List"), answer["apiVersion"]
         for item in answer["items"]:
             full = self.completed({"apiVersion": version, "kind": kind, **item})
+            if self.schema_of(full).startswith(CUSTOM):
+                yield full
+                continue
             yield {key: value for key, value in full.items() if key not in ("kind", "apiVersion")}

@@ -15,6 +15,7 @@ from kubesim.api import schema
 from kubesim.api.schema import Definition, Field, definition
 from kubesim.server.apiserver.answers import TEXT, Answer
 from kubesim.server.apiserver.call import Call
+from kubesim.server.apiserver.custom_routes import component
 from kubesim.server.apiserver.media import JSON, OFFERED, PROTOBUF, negotiate, not_acceptable
 from kubesim.server.apiserver.routes import Route, Routes
 from kubesim.version import VERSION
@@ -134,7 +135,11 @@ class OpenApi:
             answer = {"200": {"description": "OK"}}
             found[f"/{path}/" if path.startswith("api") else f"/{path}"] = {"get": {"responses": answer}}
         document = {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": KUBERNETES}, "paths": found}
-        return {**document, "components": {"schemas": schemas(names, self._routes)}}
+        components = schemas(names, self._routes)
+        for route in self._routes.of_version(group, version):
+            if "definition" in route.row:
+                components[schema_of(group, version, route.kind)] = component(route.row)
+        return {**document, "components": {"schemas": components}}
 
     # -- version 2 --
 
@@ -243,10 +248,14 @@ def schema_of(group: str, version: str, kind: str) -> str:
     if group in ("apiextensions.k8s.io", "apiregistration.k8s.io"):
         room = "apiextensions-apiserver" if group.startswith("apiext") else "kube-aggregator"
         return f"io.k8s.{room}.pkg.apis.{group.partition('.')[0]}.{version}.{kind}"
+    if "." in group and not group.endswith(".k8s.io"):
+        return f"{'.'.join(reversed(group.split('.')))}.{version}.{kind}"  # a custom resource
     return f"io.k8s.api.{group.partition('.')[0] or 'core'}.{version}.{kind}"
 
 
 def _reference(name: str, names: set[str]) -> Object:
+    if "/" not in name and not name.startswith("io.k8s."):
+        return {"$ref": REFERENCE + name}  # a custom resource
     if definition(name) is None:
         return {"type": "object"}
     names.add(name)

@@ -40,7 +40,7 @@ class Operations:
     def resource_of(self, call: Call) -> tuple[Resource, View | None]:
         """The stored resource behind a call's route, and the view when it is shown in another version."""
         assert call.route is not None
-        view = view_of(call.route.group, call.route.version, call.route.plural)
+        view = call.route.view or view_of(call.route.group, call.route.version, call.route.plural)
         return self.server.registry.resource(view.resource if view else call.route.resource), view
 
     def execute(self, call: Call) -> Answer:

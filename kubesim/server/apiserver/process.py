@@ -31,6 +31,7 @@ from kubesim.server.apiserver import certificates, kubeconfig
 from kubesim.server.apiserver.app import App
 from kubesim.server.apiserver.bootstrap import bootstrap
 from kubesim.server.apiserver.containers import Containers
+from kubesim.server.apiserver.custom_routes import CustomRoutes
 from kubesim.server.apiserver.flags import BadFlags, Flags
 from kubesim.server.apiserver.issuer import Issuer
 from kubesim.server.apiserver.journal import BadJournal, Journal, Saved
@@ -126,6 +127,7 @@ class Process:
         except ApiError as error:
             raise CannotStart(error.message) from None
         routes = Routes()
+        CustomRoutes(routes, server.custom_resources)
         key_path = Path(flags.data_dir) / "pki" / "sa.key" if flags.data_dir else None
         issuer = Issuer(server, flags.service_account_issuer, key_path)
         authenticator = Authenticator(tokens, issuer.user_of, flags.anonymous_auth)

@@ -7,7 +7,7 @@ The table is upstream's discovery data; what this server does not store under it
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kubesim.api.errors import ApiError
+from kubesim.api.errors import ApiError, not_found
 from kubesim.api.kinds.registry import resource_table
 from kubesim.apiserver.registry import no_such_method, no_such_resource
 from kubesim.server.apiserver.target import Target
@@ -27,6 +27,7 @@ class Route(NamedTuple):
     subresources: Mapping[str, Mapping[str, Any]]
     resource: str
     row: Row
+    view: Any = None  # how a custom resource's other versions are shown (``views.View``)
 
     @property
     def api_version(self) -> str:
@@ -71,6 +72,13 @@ class Routes:
         """Whether a group is served in any version."""
         return not group or any(known["name"] == group for known in self.groups)
 
+    def is_page(self, target: Target) -> bool:
+        """Whether a path is below a group that serves custom resources only, at a version, resource or scope that is not there."""
+        if not any(route.group == target.group and "definition" in route.row for route in self._routes.values()):
+            return False
+        route = self._routes.get((target.group, target.version, target.resource))
+        return route is None or (not route.namespaced and bool(target.namespace))
+
     def of_version(self, group: str, version: str) -> list[Route]:
         """The routes of a group's version, in the table's order."""
         return [route for route in self._routes.values() if route.group == group and route.version == version]
@@ -109,6 +117,8 @@ class Routes:
     def _resolve_subresource(route: Route, target: Target, method: str) -> Route:
         found = route.subresources.get(target.subresource)
         is_proxy = target.subresource == "proxy"
+        if found is None and "definition" in route.row:
+            raise not_found(route.resource, target.name)
         if found is None or (len(target.parts) > 3 and not is_proxy):
             raise no_such_resource()
         verb = {"POST": "create", "GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(method)
