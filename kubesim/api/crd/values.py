@@ -5,7 +5,6 @@ into field errors) and pkg/apiserver/schema/listtype.
 """
 
 import base64
-import datetime
 import ipaddress
 import math
 import re
@@ -196,7 +195,7 @@ def _is(function: Callable[[str], object]) -> Callable[[str], object]:
 
 
 def _is_date(text: str) -> bool:
-    return bool(_DATE.fullmatch(text)) and bool(_is(datetime.date.fromisoformat)(text))
+    return bool(_DATE.fullmatch(text)) and bool(_is(parse_time)(f"{text}T00:00:00Z"))
 
 
 # The formats that v1.36 knows; another one is not looked at.
