@@ -61,7 +61,6 @@ class Kind:
     validate_create: Callable[[Object], Sequence[FieldError]] | None = None  # beside ``validate``, for a new object only
     validate_update: Callable[[Object, Object], Sequence[FieldError]] = _no_errors
     validate_status: Callable[[Object, Object], Sequence[FieldError]] = _no_errors
-    validate_create: Callable[[Object], Sequence[FieldError]] | None = None  # what is asked of new objects only
     columns: tuple[Column, ...] = ()
     selectable_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)  # beside metadata.name and .namespace
     has_generation: bool = True  # metadata.generation is 1 at birth and grows when the spec changes

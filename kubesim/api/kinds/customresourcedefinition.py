@@ -86,7 +86,7 @@ def hoisted(spec: Object) -> tuple[Object, list[Object]]:
 def _validate(definition: Object) -> Sequence[FieldError]:
     spec = definition.get("spec") or {}
     group = spec.get("group", "")
-    wrong = metadata_errors(definition, namespaced=False)
+    wrong = [*metadata_errors(definition, namespaced=False), *_own_name_errors(definition)]
     wrong += _spec_errors(spec)
     wrong += _stored_errors(spec, (definition.get("status") or {}).get("storedVersions"))
     if (group in ("k8s.io", "kubernetes.io") or group.endswith((".k8s.io", ".kubernetes.io"))) and not (
@@ -101,9 +101,11 @@ def _validate(definition: Object) -> Sequence[FieldError]:
     return wrong
 
 
-def _validate_create(definition: Object) -> Sequence[FieldError]:
+def _own_name_errors(definition: Object) -> Sequence[FieldError]:
+    """A new definition is called as what it defines; of an old one the plural cannot change."""
     spec, name = definition.get("spec") or {}, definition["metadata"].get("name", "")
-    if name == f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}":
+    is_new = (definition.get("status") or {}).get("conditions") is None
+    if not is_new or name == f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}":
         return ()
     return [field.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')]
 
@@ -277,7 +279,6 @@ KIND = Kind(
     prepare_status=keep_all_but_status,
     prepare_delete=prepare_delete,
     validate=_validate,
-    validate_create=_validate_create,
     validate_update=_validate_update,
     validate_status=metadata_update_errors,
     columns=NAME_AND_AGE,
