@@ -23,6 +23,7 @@ $(STAMPS)/build: $(STAMPS)/venv setup.py $(CORE)
 	@echo "building the extensions (log: $(STAMPS)/build.log)"
 	@$(BIN)/python setup.py build_ext --inplace --force > $(STAMPS)/build.log 2>&1 || { cat $(STAMPS)/build.log; exit 1; }
 	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[test,check]' >> $(STAMPS)/build.log 2>&1 || { tail -50 $(STAMPS)/build.log; exit 1; }
+	@$(BIN)/python -m compileall -q kubesim  # a first run reads bytecode, also where Python may not write it by itself
 	@touch $@
 
 run: $(STAMPS)/build    ## set up, show the flow of a Deployment, then 10,000 Pods on 1,000 nodes
