@@ -64,9 +64,10 @@ def tree(value: Any, at: Field) -> Any:
     if known is None or not known.fields or not isinstance(value, dict):
         return value
     names = [name for name in (_POD_ORDER if at.ref == POD_SPEC else order_of(at.ref)) if name in known.fields]
-    if "quobyte" in names:  # another place in the internal type
-        names.remove("quobyte")
-        names.insert(names.index("rbd") + 1, "quobyte")
+    for name, before in (("quobyte", "rbd"), ("fsGroupChangePolicy", "fsGroup")):  # another place in the internal type
+        if name in names:
+            names.remove(name)
+            names.insert(names.index(before) + 1, name)
     found: Object = {}
     for name in names:
         inner = known.fields[name]

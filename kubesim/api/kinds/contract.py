@@ -65,6 +65,7 @@ class Kind:
     selectable_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)  # beside metadata.name and .namespace
     has_generation: bool = True  # metadata.generation is 1 at birth and grows when the spec changes
     allow_unconditional_update: bool = True
+    judges_changes_first: bool = False  # of an update: ``validate_update`` before ``validate``
     generates_names: bool = True  # False: a generateName is taken as it is, as upstream does where names mean something
     allow_create_on_update: bool = False
     scale: Mapping[str, str] | None = None  # of a custom resource: the JSON paths of its scale subresource

@@ -118,6 +118,7 @@ def _node_selector_cell(daemon_set: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    judges_changes_first=True,
     group="apps",
     version="v1",
     kind="DaemonSet",

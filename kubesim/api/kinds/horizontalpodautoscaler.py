@@ -57,7 +57,7 @@ def _metric_errors(metric: Object, path: str) -> list[FieldError]:
     if not type_:
         return [field.required(f"{path}.type", "must specify a metric source type")]
     if type_ not in _SOURCES:
-        return [field.not_supported(f"{path}.type", type_, sorted(_SOURCES))]
+        return [field.not_supported(f"{path}.type", type_, sorted(_SOURCES))] * 2  # upstream finds it twice
     name = _SOURCES[type_]
     if metric.get(name) is None:
         return [field.required(f"{path}.{name}", "must populate information for the given metric source")]

@@ -13,6 +13,14 @@ from kubesim.api.kinds.parts.shape import get_in
 Object = dict[str, Any]
 
 
+def _dropped(lease: Object) -> Object:
+    """The lease without the fields of coordinated leader election, whose feature gate is off."""
+    spec = lease.get("spec") or {}
+    if "strategy" not in spec and "preferredHolder" not in spec:
+        return lease
+    return {**lease, "spec": {key: value for key, value in spec.items() if key not in ("strategy", "preferredHolder")}}
+
+
 def _spec_errors(spec: Object) -> list[FieldError]:
     wrong: list[FieldError] = []
     duration = spec.get("leaseDurationSeconds")
@@ -38,6 +46,8 @@ KIND = Kind(
     kind="Lease",
     plural="leases",
     schema="io.k8s.api.coordination.v1.Lease",
+    prepare_create=_dropped,
+    prepare_update=lambda new, old: _dropped(new),
     validate=_validate,
     validate_update=_validate_update,
     columns=(NAME, Column("Holder", "string", lambda lease, now_ns: get_in(lease, "spec", "holderIdentity") or ""), AGE),

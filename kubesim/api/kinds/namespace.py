@@ -40,7 +40,12 @@ def _prepare_update(new: Object, old: Object) -> Object:
 
 
 def _validate(namespace: Object) -> Sequence[FieldError]:
-    return metadata_errors(namespace, namespaced=False, check=names.check_dns_label)
+    wrong = metadata_errors(namespace, namespaced=False, check=names.check_dns_label)
+    for index, finalizer in enumerate(get_in(namespace, "spec", "finalizers") or ()):
+        if "/" not in finalizer and finalizer != "kubernetes":
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            wrong.append(field.invalid(f"spec.finalizers[{index}]", finalizer, why))
+    return wrong
 
 
 def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:

@@ -11,13 +11,17 @@ from kubesim.api.kinds.parts.cells import at
 from kubesim.api.kinds.parts.claim import claim_spec_errors, default_claim, modes_text
 from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
-from kubesim.api.kinds.parts.shape import get_in, keep_all_but_status, keep_status
+from kubesim.api.kinds.parts.shape import get_in, keep_all_but_status, keep_status, without
 
 Object = dict[str, Any]
+_SOURCES = (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
 _FORBIDDEN = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 
 
 def _prepare_create(claim: Object) -> Object:
+    source = get_in(claim, "spec", "dataSource")
+    if source is not None and (source.get("apiGroup") or "", source.get("kind")) not in _SOURCES:
+        claim = {**claim, "spec": without(claim["spec"], "dataSource")}  # upstream forgets what it cannot copy from
     return {**claim, "status": {"phase": "Pending"}}
 
 

@@ -6,7 +6,6 @@ Upstream: pkg/registry/core/namespace/{strategy.go,storage/storage.go}.
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from kubesim.api import field
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.update import check_request, refuse, transform, typed
@@ -31,10 +30,5 @@ def _finalized(server: "ApiServer", resource: Resource, request: Request, new: O
         del spec["finalizers"]
     metadata = {**old["metadata"], "resourceVersion": ""}
     obj = {**old, "metadata": metadata, "spec": spec}
-    wrong = list(resource.kind.validate(obj))
-    for index, finalizer in enumerate(finalizers):
-        if "/" not in finalizer and finalizer != "kubernetes":
-            why = "name is neither a standard finalizer name nor is it fully qualified"
-            wrong.append(field.invalid(f"spec.finalizers[{index}]", finalizer, why))
-    refuse(resource, obj, wrong)
+    refuse(resource, obj, resource.kind.validate(obj))
     return obj

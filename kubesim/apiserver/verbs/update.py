@@ -76,6 +76,8 @@ def whole_update(server: "ApiServer", resource: Resource, request: Request, new:
     if kind.has_generation and meta.is_next_generation(resource, obj, old):
         obj = with_next_generation(obj, old)
     errors = [*kind.validate(obj), *kind.validate_update(obj, old)]
+    if errors and kind.judges_changes_first:
+        errors = [*kind.validate_update(obj, old), *kind.validate(obj)]
     if errors:
         # Upstream checks the metadata in BeforeUpdate and again in each strategy; clients see both among the causes.
         raise invalid(kind.kind, request.name, [*metadata_update_errors(obj, old), *errors], kind.group)
