@@ -197,7 +197,7 @@ class Operations:
         namespace = _namespace(resource, target)
         obj = self.server.call(self._request(call, resource, "delete", None, options))
         remains = not options.get("dryRun") and self.server.peek(resource.name, namespace, target.name) is not None
-        wants_wait = options.get("orphanDependents") is False or options.get("propagationPolicy") == "Foreground"
+        wants_wait = options.get("orphanDependents") is False
         status = 202 if remains and wants_wait else 200
         if obj.get("kind") == "Status":
             return self.answer_plain(call, obj, status)
