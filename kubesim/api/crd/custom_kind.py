@@ -8,6 +8,7 @@ from typing import Any
 
 from kubesim.api.crd import defaults, paths, values
 from kubesim.api.crd.definitions import define
+from kubesim.api.crd.rules import Rules, compile_rules, rule_errors
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.columns import NAME
@@ -40,6 +41,7 @@ def kind_of(definition: Object, version: Object | None = None) -> Kind:
     has_status = subresources.get("status") is not None
     namespaced = spec["scope"] == "Namespaced"
     schema = {**given, "properties": {**SELF_TYPES, **(given.get("properties") or {})}}
+    rules = compile_rules(given)
     return Kind(
         group=spec["group"],
         version=version["name"],
@@ -55,9 +57,12 @@ def kind_of(definition: Object, version: Object | None = None) -> Kind:
         prepare_create=_without_status if has_status else _same,
         prepare_update=_prepare_update if has_status else _same_of_two,
         prepare_status=_prepare_status,
-        validate=_validator(schema, namespaced),
-        validate_update=metadata_update_errors,
-        validate_status=lambda new, old: [*metadata_update_errors(new, old), *_schema_errors(schema, new)],
+        validate=lambda obj: [*metadata_errors(obj, namespaced=namespaced), *_schema_errors(schema, obj)],
+        validate_create=lambda obj: _broken(schema, rules, obj, None),
+        validate_update=lambda new, old: [*metadata_update_errors(new, old), *_broken(schema, rules, new, old)],
+        validate_status=lambda new, old: [
+            *metadata_update_errors(new, old), *_schema_errors(schema, new), *_broken(schema, rules, new, old)
+        ],
         columns=columns_of(version),
         selectable_fields=_selectable(version),
         allow_unconditional_update=False,
@@ -92,11 +97,9 @@ def _prepare_status(new: Object, old: Object) -> Object:
     return {**result, "status": new["status"]} if "status" in new else result
 
 
-def _validator(schema: Object, namespaced: bool) -> Callable[[Object], Sequence[FieldError]]:
-    def validate(obj: Object) -> Sequence[FieldError]:
-        return [*metadata_errors(obj, namespaced=namespaced), *_schema_errors(schema, obj)]
-
-    return validate
+def _broken(schema: Object, rules: Rules | None, obj: Object, old: Object | None) -> list[FieldError]:
+    """The rules that an object breaks; one that does not fit its schema is not asked."""
+    return [] if rules is None or values.validate(obj, schema) else list(rule_errors(rules, obj, old))
 
 
 def _schema_errors(schema: Object, obj: Object) -> list[FieldError]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kubesim.api import field
-from kubesim.api.crd import values
+from kubesim.api.crd import rules, values
 from kubesim.api.errors import FieldError
 
 Object = dict[str, Any]
@@ -51,7 +51,14 @@ def schema_errors(given: Any, path: str, has_status: bool) -> list[FieldError]:
     wrong += _openapi_errors(given, path)
     structural = [*_structural_errors(given, ROOT, path), *_completeness_errors(given, given, path)]
     wrong += sorted(structural, key=lambda error: f"{error.field}: {error.message}")
-    return wrong or list(_default_errors(given, path))
+    return wrong or [*_default_errors(given, path), *_rule_errors(given, path)]
+
+
+def _rule_errors(given: Object, path: str) -> Iterator[FieldError]:
+    """Rules that do not compile, of every place."""
+    yield from rules.schema_rule_errors(given, path)
+    for inner, place, _ in _inner(given, path):
+        yield from _rule_errors(inner, place)
 
 
 def _root_errors(given: Object, path: str) -> Iterator[FieldError]:
