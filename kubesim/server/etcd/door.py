@@ -52,7 +52,7 @@ class Door:
 
     def write_whole(self, path: Path, data: bytes) -> None:
         """Write a file so that after a crash it is there whole or not at all."""
-        part = path.with_suffix(".part")
+        part = path.with_suffix(f".{os.getpid()}.part")  # a child of a killed member may still write the same file
         handle = self.create(part)
         try:
             self.write_all(handle, data)

@@ -50,6 +50,8 @@ class DataDir:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise BadDataDir(f"the data directory {self.path} is in use by another process") from None
+        for part in (*self.path.glob("*.part"), *self.wal.glob("*.part"), *self.snap.glob("*.part")):
+            self.door.delete(part)  # what a crash left half written
 
     def close(self) -> None:
         """Unlock it."""

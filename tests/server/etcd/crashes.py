@@ -11,6 +11,7 @@ import selectors
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ LOAD_SECONDS_MAX = 0.25
 START_SECONDS_MAX = 0.12
 START_PART = 0.2  # of the kills, while the member starts
 VALUE_BYTES_MAX = 4096
+FILL_KEYS, FILL_PART = 2000, 100
 
 
 @dataclass
@@ -100,6 +102,7 @@ class Kit:
 
     def run(self, kills: int) -> Tally:
         """Kill so many times; then look once more."""
+        self._fill()
         with suppress(KeyboardInterrupt):  # what was seen so far counts
             for _ in range(kills):
                 self.cycle()
@@ -109,6 +112,14 @@ class Kit:
         self.check()
         self.member.kill()
         return self.tally
+
+    def _fill(self) -> None:
+        """Write so many keys that a snapshot is written by a child process, which may outlive its member."""
+        self.member.start()
+        for start in range(0, FILL_KEYS, FILL_PART):
+            keys = [b64encode(b"fill/%06d" % number).decode() for number in range(start, start + FILL_PART)]
+            self.member.post("/v3/kv/txn", success=[{"requestPut": {"key": key, "value": "eA=="}} for key in keys])
+        self.member.kill()
 
     def cycle(self) -> None:
         """Start, look, load, kill."""

@@ -232,6 +232,30 @@ def test_a_saved_snapshot_releases_old_segments(bench, monkeypatch) -> None:
     assert indexes(recovered)[-1] == 20
 
 
+def test_the_child_that_writes_a_snapshot_holds_nothing_of_the_member(bench, monkeypatch, tmp_path) -> None:
+    """Else a member that is killed then could not start again: its lock and its addresses would be in use."""
+    monkeypatch.setattr(disk_module, "LOG_BYTES_MIN", 1)
+    monkeypatch.setattr(disk_module, "FORK_RECORDS_MIN", 0)
+    save = DataDir.save_snapshot
+
+    def saved(directory: DataDir, index: int, data: bytes) -> None:
+        handles = [int(name) for name in os.listdir("/proc/self/fd")]
+        links = [os.readlink(f"/proc/self/fd/{handle}") for handle in handles if os.path.exists(f"/proc/self/fd/{handle}") and handle > 2]
+        (tmp_path / "links").write_text(" ".join(links))
+        save(directory, index, data)
+
+    monkeypatch.setattr(DataDir, "save_snapshot", saved)
+    bench.write(entry(1, 500))
+    bench.disk.save_snapshot(snapshot(1), keep_count=0)
+    while bench.disk._child is not None:
+        bench.loop.pass_time()
+    assert [index for index, _ in bench.directory.snapshots()] == [1]
+    assert (tmp_path / "links").read_text() == ""
+    (bench.directory.snap / "0.123.part").write_text("half")
+    reopened(bench)
+    assert list(bench.directory.snap.glob("*.part")) == []
+
+
 def test_what_earlier_lives_wrote_counts_for_the_next_snapshot(bench, monkeypatch) -> None:
     monkeypatch.setattr(disk_module, "LOG_BYTES_MIN", 4_000)
     for index in range(1, 9):
