@@ -44,7 +44,7 @@ def _with_selector(job: Object) -> Object:
     selector_ = spec.get("selector") or {}
     matched = {**(selector_.get("matchLabels") or {}), CONTROLLER_UID: uid}
     given = job["metadata"].get("labels")
-    if not given or given is metadata.get("labels"):  # defaulted: upstream's default shares the map with the template
+    if given and given is metadata.get("labels"):  # defaulted: upstream's default shares the map with the template
         job = {**job, "metadata": {**job["metadata"], "labels": labels}}
     return {
         **job,
