@@ -65,12 +65,13 @@ def run(
     duration_ns = _until(until)
     _check(manifests, nodes, nodes_file, pods, flow, report)
     from kubesim.cluster.cluster import Cluster
+    from kubesim.drive.http_door import post_json
     from kubesim.workload.manifests import ManifestError
 
     try:
         where: Any = nodes_file if nodes_file is not None else DEFAULT_NODES if nodes is None else nodes
         masters: dict[str, Any] = {"control_planes": control_planes, "etcd_members": etcd_members}
-        cluster = Cluster(where, seed, timeline_entries_max=0, scheduler_config=scheduler_config, **masters)
+        cluster = Cluster(where, seed, timeline_entries_max=0, scheduler_config=scheduler_config, scheduler_door=post_json, **masters)
         follower = cluster.follow() if flow else None
         _apply(cluster, manifests, pods, flow)
     except (ManifestError, ValueError) as error:

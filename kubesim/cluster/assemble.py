@@ -86,7 +86,7 @@ def start_controllers(
 def start_scheduler(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> Scheduler:
     """Start the scheduler."""
     link = link_of(config, kernel, apiserver, "kube-scheduler")
-    scheduler = Scheduler(kernel, link, config.scheduler, plugins=config.scheduler_plugins)
+    scheduler = Scheduler(kernel, link, config.scheduler, plugins=config.scheduler_plugins, door=config.scheduler_door)
     scheduler.start()
     return scheduler
 

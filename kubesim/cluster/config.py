@@ -13,6 +13,7 @@ from kubesim.kernel.time import MILLISECOND, SECOND, format_duration, parse_dura
 from kubesim.kubelet.models.contract import Model
 from kubesim.proxy.modes import all_modes
 from kubesim.scheduler import Plugin, SchedulerConfig
+from kubesim.scheduler.extender import Door, nobody
 from kubesim.workload import nodes as node_maker
 
 Object = dict[str, Any]
@@ -42,6 +43,7 @@ class ClusterConfig:
     debug: bool = False  # freeze stored objects and catch who writes into one
     scheduler: SchedulerConfig | None = None
     scheduler_plugins: tuple[type[Plugin], ...] = ()  # the user's own
+    scheduler_door: Door = nobody  # to the scheduler's HTTP extenders (scheduler/extender.py)
 
     def __post_init__(self) -> None:
         _number("seed", self.seed, 0, SEED_MAX)

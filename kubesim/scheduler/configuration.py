@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from kubesim.kernel.time import parse_duration
 from kubesim.scheduler.contract import Plugin
+from kubesim.scheduler.extender import TIMEOUT_NS, Extender
 from kubesim.scheduler.plugins import registry
 from kubesim.scheduler.pod_facts import DEFAULT_SCHEDULER_NAME
 from kubesim.scheduler.profile import DEFAULT_PLUGINS, SEEDED, PluginConfig, Profile, SchedulerConfig
@@ -87,6 +89,7 @@ def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Mapping[
     try:
         return SchedulerConfig(
             profiles=profiles,
+            extenders=tuple(map(_extender, document.get("extenders") or ())),
             tie_break=tie_break,
             percentage=document.get("percentageOfNodesToScore") or 0,
             backoff_initial_ns=(document.get("podInitialBackoffSeconds") or 1) * second,
@@ -161,6 +164,7 @@ def _errors(document: Any, known: Known) -> list[str]:
         errors.append(f"podInitialBackoffSeconds: Invalid value: {initial}: must be greater than 0")
     if longest is not None and longest < (initial or 1):
         errors.append(f"podMaxBackoffSeconds: Invalid value: {longest}: must be greater than or equal to PodInitialBackoffSeconds")
+    errors += _extender_errors(document.get("extenders") or ())
     seen: dict[str, int] = {}
     for index, profile in enumerate(document.get("profiles") or ()):
         errors += _profile_errors(profile, f"profiles[{index}]", known)
@@ -168,6 +172,56 @@ def _errors(document: Any, known: Known) -> list[str]:
         if name in seen:
             errors.append(f'profiles[{index}].schedulerName: Duplicate value: "{name}"')
         seen[name] = index
+    return errors
+
+
+EXTENDER_FIELDS = frozenset(
+    (
+        "urlPrefix",
+        "filterVerb",
+        "prioritizeVerb",
+        "bindVerb",
+        "preemptVerb",
+        "weight",
+        "enableHTTPS",
+        "tlsConfig",
+        "httpTimeout",
+        "nodeCacheCapable",
+        "managedResources",
+        "ignorable",
+    )
+)
+
+
+def _extender(entry: Object) -> Extender:
+    return Extender(
+        url=entry.get("urlPrefix") or "",
+        filter_verb=entry.get("filterVerb") or "",
+        prioritize_verb=entry.get("prioritizeVerb") or "",
+        weight=entry.get("weight") or 1,
+        timeout_ns=parse_duration(entry["httpTimeout"]) if entry.get("httpTimeout") else TIMEOUT_NS,
+        knows_nodes=bool(entry.get("nodeCacheCapable")),
+        is_ignorable=bool(entry.get("ignorable")),
+        resources=tuple(resource["name"] for resource in entry.get("managedResources") or ()),
+    )
+
+
+def _extender_errors(entries: Sequence[Object]) -> list[str]:
+    errors = []
+    for index, entry in enumerate(entries):
+        path = f"extenders[{index}]"
+        errors += [f'strict decoding error: unknown field "{path}.{name}"' for name in entry if name not in EXTENDER_FIELDS]
+        if entry.get("prioritizeVerb") and (entry.get("weight") or 0) <= 0:
+            errors.append(f"{path}.weight: Invalid value: {entry.get('weight') or 0}: must have a positive weight applied to it")
+        for verb in ("bindVerb", "preemptVerb"):
+            if entry.get(verb):
+                errors.append(f'{path}.{verb}: Forbidden: "{entry[verb]}": extenders neither bind nor preempt here')
+        if not str(entry.get("urlPrefix") or "").startswith(("http://", "https://")):
+            errors.append(f'{path}.urlPrefix: Invalid value: "{entry.get("urlPrefix") or ""}": expected a URL')
+        try:
+            parse_duration(entry.get("httpTimeout") or "5s")
+        except ValueError:
+            errors.append(f'{path}.httpTimeout: Invalid value: "{entry["httpTimeout"]}": expected a duration such as "5s"')
     return errors
 
 

@@ -19,6 +19,7 @@ from kubesim.scheduler.contract import Handle, Plugin, PostFilterResult
 from kubesim.scheduler.cycle import SignatureState
 from kubesim.scheduler.diagnosis import Diagnosis, fit_message
 from kubesim.scheduler.explanation import Explanation
+from kubesim.scheduler.extender import Door, named_plugin, nobody
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.nominator import Nominator
@@ -63,11 +64,17 @@ class Decision:
 class SchedulingEngine:
     """Table, cache, plugins and cycle of one scheduler; every profile has its framework over the one table.
 
-    ``plugins`` are the user's own: without a ``config`` they join the default profile, with one they do what it says.
+    ``plugins`` are the user's own: without a ``config`` they join the default profile, with one they do what it says. ``door`` leads to the
+    extenders of the ``config``.
     """
 
     def __init__(
-        self, config: SchedulerConfig | None = None, *, stream: Stream | None = None, plugins: Iterable[type[Plugin]] = ()
+        self,
+        config: SchedulerConfig | None = None,
+        *,
+        stream: Stream | None = None,
+        plugins: Iterable[type[Plugin]] = (),
+        door: Door = nobody,
     ) -> None:
         plugins = tuple(plugins)
         self.config = config or SchedulerConfig(profiles=(default_profile(plugins),))
@@ -81,7 +88,8 @@ class SchedulingEngine:
         self.waiting = WaitingPods()
         handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below, self.waiting)
         own = {plugin.name: plugin for plugin in plugins}
-        self.frameworks = {profile.scheduler_name: Framework(profile, handle, own) for profile in self.config.profiles}
+        extenders = [named_plugin(number, found)(found, door, handle) for number, found in enumerate(self.config.extenders)]
+        self.frameworks = {profile.scheduler_name: Framework(profile, handle, own, extenders) for profile in self.config.profiles}
         self._states: dict[Any, SignatureState] = {}
         percentages = {p.scheduler_name: self.config.percentage if p.percentage is None else p.percentage for p in self.config.profiles}
         self._percentages = {name: percentage for name, percentage in percentages.items() if percentage != ALL}

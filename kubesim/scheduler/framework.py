@@ -3,12 +3,13 @@
 Upstream: pkg/scheduler/framework/runtime/framework.go.
 """
 
-from collections.abc import Generator, Hashable, Mapping
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from typing import Any
 
 from kubesim.apiserver.requests import Request
 from kubesim.kernel.time import MINUTE
 from kubesim.scheduler.contract import UNSIGNABLE, ClusterEvent, Handle, Hint, Plugin, Rejection, Steps, Wait
+from kubesim.scheduler.extender import ExtenderPlugin
 from kubesim.scheduler.plugins import registry
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.profile import Profile
@@ -20,7 +21,9 @@ PERMIT_TIMEOUT_NS_MAX = 15 * MINUTE
 class Framework:
     """The plugins of one profile. ``plugins`` may add the user's own to those found in ``plugins/``."""
 
-    def __init__(self, profile: Profile, handle: Handle, plugins: Mapping[str, type[Plugin]] | None = None) -> None:
+    def __init__(
+        self, profile: Profile, handle: Handle, plugins: Mapping[str, type[Plugin]] | None = None, extenders: Sequence[ExtenderPlugin] = ()
+    ) -> None:
         known = {**registry(), **(plugins or {})}
         self.table = handle.table
         self.profile = profile
@@ -48,6 +51,11 @@ class Framework:
         self.pre_bind = self._of("preBind")
         self.bind = self._of("bind")
         self.post_bind = self._of("postBind")
+        for extender in extenders:  # after everybody else
+            self.plugins.append(extender)
+            self.weights[extender.name] = extender.extender.weight
+            for plugins_of_point in (self.pre_filter, self.filter, self.score):
+                plugins_of_point.append(extender)
         self._after = [plugin for plugin in self.plugins if plugin in self.reserve or plugin in self.permit or plugin in self.pre_bind]
 
     def _of(self, point: str) -> list[Plugin]:

@@ -71,6 +71,7 @@ class SchedulerConfig:
     """Everything about one scheduler. Durations in ns."""
 
     profiles: tuple[Profile, ...] = (Profile(),)
+    extenders: tuple[Any, ...] = ()  # extender.Extender
     tie_break: str = SEEDED  # among nodes with the highest total: FIRST in the table, or SEEDED by a random stream
     tries_all_nodes: bool = False  # preemption looks at every node that it may help; else upstream's tenth, at least 100
     percentage: int = 100  # of the nodes that are looked for: 100 is all, 0 upstream's adaptive formula (sampling.py)

@@ -24,6 +24,7 @@ from kubesim.scheduler.changes import assigned_pod_changes, node_changes, waitin
 from kubesim.scheduler.contract import ASSIGNED_POD_ADD, ASSIGNED_POD_DELETE, NODE_ADD, ClusterEvent, Plugin
 from kubesim.scheduler.engine import Decision, SchedulingEngine
 from kubesim.scheduler.eviction import evictions, preempted_message, take_back
+from kubesim.scheduler.extender import Door, nobody
 from kubesim.scheduler.pod_facts import DEFAULT_SCHEDULER_NAME, PodInfo, is_terminal
 from kubesim.scheduler.preemption import Candidate
 from kubesim.scheduler.profile import SchedulerConfig
@@ -34,10 +35,13 @@ ELLIPSIS = " ..."
 REASON_UNSCHEDULABLE, REASON_ERROR = "Unschedulable", "SchedulerError"
 
 
-# What plugins look at beside nodes and Pods, by the apiserver's name. Services and owners (default topology constraints) are not among
-# them yet: every Pod of a ReplicaSet would be spread softly, which costs more than the rest of its cycle.
+# What plugins look at beside nodes and Pods, by the apiserver's name.
 WATCHED = {
     "namespaces": "namespaces",
+    "services": "services",
+    "replicationcontrollers": "replicationcontrollers",
+    "replicasets.apps": "replicasets",
+    "statefulsets.apps": "statefulsets",
     "persistentvolumes": "persistentvolumes",
     "persistentvolumeclaims": "persistentvolumeclaims",
     "storageclasses.storage.k8s.io": "storageclasses",
@@ -62,11 +66,12 @@ class Scheduler:
         config: SchedulerConfig | None = None,
         *,
         plugins: Iterable[type[Plugin]] = (),
+        door: Door = nobody,
         name: str = "kube-scheduler",
     ) -> None:
         self.kernel = kernel
         self.link = link
-        self.engine = SchedulingEngine(config, stream=kernel.rng(f"{name}/ties"), plugins=plugins)
+        self.engine = SchedulingEngine(config, stream=kernel.rng(f"{name}/ties"), plugins=plugins, door=door)
         self.config = self.engine.config
         frameworks = self.engine.frameworks
         hints = {scheduler_name: framework.hints() for scheduler_name, framework in frameworks.items()}

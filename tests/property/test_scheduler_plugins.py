@@ -71,31 +71,32 @@ def engine_of(cluster: Any, given_arguments: dict[str, Any]) -> SchedulingEngine
     return engine
 
 
-def row_sets(engine: SchedulingEngine) -> list[tuple[Any, list[int]]]:
-    """The rows of all nodes, and every second one backwards. A row without a node (only Pods name it) is never asked about."""
-    rows = list(engine.table.node_rows())
-    everything: list[tuple[Any, list[int]]] = [(None, rows)] if len(rows) == engine.table.row_count else []
-    return everything + [(np.array(each, np.int64), each) for each in (rows, rows[::-2])]
+def row_sets(engine: SchedulingEngine) -> list[tuple[Any, list[int], list[int]]]:
+    """(rows to ask, the same listed, places that count: where a node is): all rows, and every second one backwards."""
+    count, alive = engine.table.row_count, dict.fromkeys(engine.table.node_rows())
+    some = list(range(count))[::-2]
+    asked = [(None, list(range(count))), (np.array(some, np.int64), some)]
+    return [(rows, listed, [place for place, row in enumerate(listed) if row in alive]) for rows, listed in asked]
 
 
 def check_filter(plugin: Plugin, info: PodInfo, engine: SchedulingEngine) -> None:
     outcome = plugin.pre_filter(info)
     if isinstance(outcome, Prepared):
-        for rows, listed in row_sets(engine):
+        for rows, listed, places in row_sets(engine):
             codes = plugin.filter(outcome.state, rows)
             assert codes.dtype == np.int64
-            assert codes.tolist() == [plugin.filter_row(outcome.state, row) for row in listed], plugin.name
-        for code in sorted(set(codes.tolist()) - {0}):
+            assert codes[places].tolist() == [plugin.filter_row(outcome.state, listed[place]) for place in places], plugin.name
+        for code in sorted(set(codes[places].tolist()) - {0}):
             assert plugin.rejection(outcome.state, code).reasons
 
 
 def check_score(plugin: Plugin, info: PodInfo, engine: SchedulingEngine) -> None:
     state = plugin.pre_score(info, np.arange(engine.table.row_count))
     if not isinstance(state, Skip):
-        for rows, listed in row_sets(engine):
+        for rows, listed, places in row_sets(engine):
             scores = plugin.score(state, rows)
             assert scores.dtype == np.int64
-            assert scores.tolist() == [plugin.score_row(state, row) for row in listed], plugin.name
+            assert scores[places].tolist() == [plugin.score_row(state, listed[place]) for place in places], plugin.name
 
 
 def plain_decision(framework: Framework, info: PodInfo, engine: SchedulingEngine) -> dict[str, int]:
