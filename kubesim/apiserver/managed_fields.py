@@ -47,6 +47,14 @@ SPEC: tuple[Path, ...] = (("f:spec",),)
 STATUS_LEAVES: Mapping[str, tuple[Path, ...]] = {  # what a status write does not own beside the spec
     "deployments.apps": (("f:metadata", "f:labels"),),
     "pods": (("f:metadata", "f:deletionTimestamp"), ("f:metadata", "f:ownerReferences")),
+    **dict.fromkeys(
+        (
+            "flowschemas.flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+            "resourceclaims.resource.k8s.io", "validatingadmissionpolicies.admissionregistration.k8s.io",
+            "volumeattachments.storage.k8s.io",
+        ),
+        (("f:metadata",),),
+    ),
 }
 
 

@@ -134,6 +134,7 @@ KIND = Kind(
         "spec.hostNetwork": lambda pod: "true" if get_in(pod, "spec", "hostNetwork") else "false",
         "status.phase": _field("status", "phase"),
         "status.podIP": _field("status", "podIP"),
+        "status.podIPs": lambda pod: "",  # known, but no Pod has it, as upstream
         "status.nominatedNodeName": _field("status", "nominatedNodeName"),
     },
     default_grace_period_seconds=_grace_seconds,

@@ -125,7 +125,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
     if token:
         errors.append(field.forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
     if match not in ("Exact", "NotOlderThan"):
-        errors.append(field.not_supported("resourceVersionMatch", match, ("Exact", "NotOlderThan")))
+        errors.append(field.not_supported("resourceVersionMatch", match, ("Exact", "NotOlderThan", "")))
     if match == "Exact" and version == "0":
         errors.append(field.forbidden("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
     if errors:
