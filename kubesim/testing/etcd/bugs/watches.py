@@ -133,14 +133,14 @@ WATCH_BUGS = (
         "cuts-revisions",
         "rule W4",
         "the events of one revision come in two messages",
-        ("W4", "W2"),
+        ("W4", "W2", "W7"),
         (Patch(Streams, "_reply", _cut_revision),),
     ),
     Bug(
         "resumes-from-now",
         "rule W6",
         "a watch that goes on at another member begins with what comes next",
-        ("W7", "W14"),
+        ("W7", "W14", "W5"),
         (Patch(EtcdClient, "_reopen", _reopen_from_now),),
     ),
     Bug(
