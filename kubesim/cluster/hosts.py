@@ -10,7 +10,7 @@ from typing import Any
 from kubesim.kernel.network import LinkProfile, Network
 from kubesim.kernel.time import MICROSECOND
 
-INSIDE = LinkProfile(latency_ns=20 * MICROSECOND)
+INSIDE = LinkProfile(latency_ns=20 * MICROSECOND, quantum_ns=100 * MICROSECOND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ class Masters:
     def __init__(self, config: ClusterConfig, audit: list[Audit]) -> None:
         self.config = config
         self.kernel = Kernel(seed=config.seed, shuffle_ties=config.shuffle_ties)
-        self.link_profile = LinkProfile(latency_ns=config.watch_latency_ns // 2, quantum_ns=config.watch_latency_ns)
+        self.link_profile = LinkProfile(latency_ns=config.watch_latency_ns // 2, quantum_ns=2 * config.watch_latency_ns)
         self.network = Network(self.kernel, self.link_profile)
         self.audit = audit
         self.observers: list[Any] = []

@@ -139,6 +139,7 @@ class EtcdCluster:
         machine = Machine(host, member, Service(member, TOKEN), Streams(member), network, list(peers))
         member.on_message["request"] = machine.request
         if self.in_turns:
+            member.merges = True
             member.defer = Wakeup(self.kernel, lambda: member.enter(member.end_turn)).set
         network.add_host(host, machine.receive)
         self._hosts[host] = None

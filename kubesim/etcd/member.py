@@ -19,6 +19,7 @@ from kubesim.etcd.disk import Disk
 from kubesim.etcd.errors import EtcdError
 from kubesim.etcd.membership import MemberInfo, Members
 from kubesim.etcd.raft.core import FOLLOWER, LEADER, Settings
+from kubesim.etcd.raft.merging import merged
 from kubesim.etcd.raft.messages import (
     CONF_CHANGE,
     NONE,
@@ -145,6 +146,7 @@ class Member:
         self.on_message: dict[str, Callable[..., object]] = {}  # by the first field of what is no message of Raft
         self.defer: Callable[[], object] | None = None  # asks for ``end_turn`` soon; None: whatever comes is worked on at once
         self._proposals: list[Entry] = []  # of this turn
+        self.merges = False  # whether messages that follow one another leave as one
         self._send = send
         self._stream = kernel.rng(f"etcd/{self.name}/election")
         self._backlog: list[tuple[Callable[..., object], tuple[Any, ...]]] = []  # what a paused process has not got to
@@ -472,7 +474,7 @@ class Member:
     def _send_all(self, messages: tuple[Message, ...]) -> None:
         observer = self.observer
         hosts = self.members.by_id
-        for message in messages:
+        for message in merged(messages) if self.merges else messages:
             info = hosts.get(message.to)
             host = self._remotes.get(message.to) if info is None else info.host
             if host is None:

@@ -122,14 +122,17 @@ class Raft:
 
     def send(self, message: Message) -> None:
         """Queue a message; the sender's id and term are filled in."""
-        if message.from_ == NONE:
-            message = message._replace(from_=self.id)
+        term = message.term
         if message.type in messages.VOTE_TYPES:
-            assert message.term, f"a {message.type} without the term of its campaign"
+            assert term, f"a {message.type} without the term of its campaign"
         else:
-            assert not message.term, f"a {message.type} with a term of its own"
+            assert not term, f"a {message.type} with a term of its own"
             if message.type not in (messages.PROPOSE, messages.READ_INDEX):
-                message = message._replace(term=self.term)
+                term = self.term
+        if message.from_ == NONE:
+            message = message._replace(from_=self.id, term=term)
+        elif term != message.term:
+            message = message._replace(term=term)
         if message.type in messages.AFTER_APPEND_TYPES:
             self.after_append.append(message)
         else:

@@ -59,6 +59,7 @@ def _draw_knobs(stream: Stream) -> Knobs:
         duplication_percent=stream.choice((0, 0, 5)),
         reorder_percent=stream.choice((0, 0, 20)),
         jitter_ns=stream.choice((250 * MICROSECOND, 250 * MICROSECOND, 40 * MILLISECOND)),
+        in_turns=stream.choice((False, False, False, True)),
     )
 
 

@@ -43,6 +43,7 @@ class Knobs(NamedTuple):
     duplication_percent: int = 0
     reorder_percent: int = 0
     jitter_ns: int = 250 * MICROSECOND
+    in_turns: bool = False
 
 
 class Step(NamedTuple):
@@ -137,6 +138,7 @@ class Run:
             disk=DiskProfile(300 * MICROSECOND, 400 * MICROSECOND),
             link=self.link,
             observer=self.checks,
+            in_turns=knobs.in_turns,
         )
         self.recorder = LinearRecorder()
         self.leases: list[int] = []
