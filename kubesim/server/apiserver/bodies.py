@@ -33,6 +33,10 @@ def patch_type(call: Call) -> str:
     found = PATCH_TYPES.get(content_type_of(call.headers.get("content-type", "")))
     if found is None:
         raise unsupported_patch()
+    if found == "strategic" and call.route is not None and "definition" in call.route.row:
+        raise unsupported_body(
+            tuple(media for media, name in PATCH_TYPES.items() if name != "strategic")
+        )  # custom resources have no merge keys
     return found
 
 

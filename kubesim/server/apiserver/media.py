@@ -108,9 +108,9 @@ def not_acceptable(offered: tuple[str, ...] = OFFERED) -> ApiError:
     return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(offered)}")
 
 
-def unsupported_body() -> ApiError:
+def unsupported_body(accepted: tuple[str, ...] = OFFERED) -> ApiError:
     """415 of a create, update or delete."""
-    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(OFFERED)}"
+    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
     return ApiError(415, "UnsupportedMediaType", message)
 
 

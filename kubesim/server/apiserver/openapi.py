@@ -135,10 +135,12 @@ class OpenApi:
             answer = {"200": {"description": "OK"}}
             found[f"/{path}/" if path.startswith("api") else f"/{path}"] = {"get": {"responses": answer}}
         document = {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": KUBERNETES}, "paths": found}
+        customs = [route for route in self._routes.of_version(group, version) if "definition" in route.row]
+        if customs:
+            names.add(f"{META}ObjectMeta")  # what their metadata refers to
         components = schemas(names, self._routes)
-        for route in self._routes.of_version(group, version):
-            if "definition" in route.row:
-                components[schema_of(group, version, route.kind)] = component(route.row)
+        for route in customs:
+            components[schema_of(group, version, route.kind)] = component(route.row)
         return {**document, "components": {"schemas": components}}
 
     # -- version 2 --
