@@ -269,11 +269,15 @@ class _Look:
             "down": (behaviour.get("scaleDown") or {}).get("stabilizationWindowSeconds", DOWN_WINDOW_SECONDS),
         }
         history = self.controller.recommended.setdefault(self.key, [])
+        if not history:
+            history.append((self.now_ns, current))  # the size it was found with counts as a recommendation
         oldest_ns = self.now_ns - max(*windows.values(), 1) * SECOND
         history[:] = [(time_ns, count) for time_ns, count in history if time_ns > oldest_ns]
         history.append((self.now_ns, wanted))
-        recent = {way: [count for time_ns, count in history if time_ns > self.now_ns - seconds * SECOND or time_ns == self.now_ns]
-                  for way, seconds in windows.items()}  # fmt: skip
+        recent = {
+            way: [wanted, *(count for time_ns, count in history if time_ns > self.now_ns - seconds * SECOND)]
+            for way, seconds in windows.items()
+        }
         up, down = min(recent["up"]), max(recent["down"])
         if up > current:
             return up
