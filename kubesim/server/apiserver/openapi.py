@@ -239,8 +239,10 @@ def _operation(route: Route, action: str, parameters: list[Object], answer: str,
 def _patch(route: Route, named: list[Object], answer: str, names: set[str]) -> Object:
     parameters = [*named, *WRITE_PARAMETERS, _parameter("force", "boolean")]
     operation = _operation(route, "patch", parameters, answer, names)
+    # kubectl sends what is offered here: custom resources have no merge keys, so no strategic patch for them.
+    offered = [media for media in PATCH_TYPES if "strategic" not in media or "definition" not in route.row]
     content = {media: {"schema": {"type": "array", "items": {"type": "object"}} if "json-patch" in media else {"type": "object"}}
-               for media in PATCH_TYPES}  # fmt: skip
+               for media in offered}  # fmt: skip
     operation["requestBody"] = {"content": content, "required": True}
     return operation
 
