@@ -44,7 +44,7 @@ def _with_selector(job: Object) -> Object:
     selector_ = spec.get("selector") or {}
     matched = {**(selector_.get("matchLabels") or {}), CONTROLLER_UID: uid}
     given = job["metadata"].get("labels")
-    if given and given is metadata.get("labels"):  # defaulted: upstream's default shares the map with the template
+    if not given or given is metadata.get("labels"):  # defaulted: upstream's default shares the map with the template
         job = {**job, "metadata": {**job["metadata"], "labels": labels}}
     return {
         **job,
@@ -54,6 +54,14 @@ def _with_selector(job: Object) -> Object:
             "template": {**template, "metadata": {**metadata, "labels": labels}},
         },
     }
+
+
+def _without_shared_labels(job: Object) -> Object:
+    """The Job without labels that it has from its template only: upstream fills those in when it reads what it has stored."""
+    labels = job["metadata"].get("labels")
+    if not labels or labels is not get_in(job, "spec", "template", "metadata", "labels"):
+        return job
+    return {**job, "metadata": {key: value for key, value in job["metadata"].items() if key != "labels"}}
 
 
 def _generated_selector_errors(job: Object) -> list[FieldError]:
@@ -69,7 +77,7 @@ def _generated_selector_errors(job: Object) -> list[FieldError]:
 
 def _validate(job: Object) -> Sequence[FieldError]:
     spec = job["spec"]
-    wrong = metadata_errors(job) + _generated_selector_errors(job) + job_spec_errors(spec, "spec")
+    wrong = metadata_errors(_without_shared_labels(job)) + _generated_selector_errors(job) + job_spec_errors(spec, "spec")
     at = job_selector_errors(spec, "spec")
     return wrong + (at or selector_matches_template_errors(spec.get("selector"), spec.get("template") or {}, "spec.template"))
 

@@ -39,13 +39,18 @@ def _prepare_update(new: Object, old: Object) -> Object:
     return put(put(new, "spec", old.get("spec", {})), "status", old.get("status", {}))
 
 
-def _validate(namespace: Object) -> Sequence[FieldError]:
-    wrong = metadata_errors(namespace, namespaced=False, check=names.check_dns_label)
+def finalizer_errors(namespace: Object, path: str) -> list[FieldError]:
+    """Errors of the finalizers of a namespace's spec; ``path`` may have a place for the index."""
+    wrong: list[FieldError] = []
     for index, finalizer in enumerate(get_in(namespace, "spec", "finalizers") or ()):
         if "/" not in finalizer and finalizer != "kubernetes":
             why = "name is neither a standard finalizer name nor is it fully qualified"
-            wrong.append(field.invalid(f"spec.finalizers[{index}]", finalizer, why))
+            wrong.append(field.invalid(path.format(index), finalizer, why))
     return wrong
+
+
+def _validate(namespace: Object) -> Sequence[FieldError]:
+    return metadata_errors(namespace, namespaced=False, check=names.check_dns_label)
 
 
 def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:
@@ -76,6 +81,7 @@ KIND = Kind(
     prepare_update=_prepare_update,
     prepare_status=keep_all_but_status,
     validate=_validate,
+    validate_create=lambda namespace: finalizer_errors(namespace, "spec.finalizers"),
     validate_update=metadata_update_errors,
     validate_status=_validate_status,
     columns=(NAME, Column("Status", "string", lambda obj, now_ns: _phase(obj)), AGE),

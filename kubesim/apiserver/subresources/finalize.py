@@ -6,6 +6,7 @@ Upstream: pkg/registry/core/namespace/{strategy.go,storage/storage.go}.
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from kubesim.api.kinds.namespace import finalizer_errors
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.update import check_request, refuse, transform, typed
@@ -30,5 +31,5 @@ def _finalized(server: "ApiServer", resource: Resource, request: Request, new: O
         del spec["finalizers"]
     metadata = {**old["metadata"], "resourceVersion": ""}
     obj = {**old, "metadata": metadata, "spec": spec}
-    refuse(resource, obj, resource.kind.validate(obj))
+    refuse(resource, obj, [*resource.kind.validate(obj), *finalizer_errors(obj, "spec.finalizers[{}]")])
     return obj
