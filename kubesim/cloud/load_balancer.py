@@ -126,9 +126,14 @@ class LoadBalancer:
     def _look_at_address(self) -> None:
         now_ns = self._kernel.now_ns
         if self._vrrp.expire(now_ns):
-            self.address.claim(self.host)
+            self._claim()
             self._advertise()
         self._later(max(self._vrrp.deadline_ns - now_ns, 0), self._look_at_address)
+
+    def _claim(self) -> None:
+        """Take the address, if anybody hears the ARP: a host that is cut off tells nobody."""
+        if any(self._network.reaches(self.host, other) for other in (*self.peers, *self.backends)):
+            self.address.claim(self.host)
 
     def _advertise(self) -> None:
         for peer in self.peers:
@@ -139,7 +144,7 @@ class LoadBalancer:
         if self._vrrp.hear(priority, source > self.host, self._kernel.now_ns):
             self._advertise()
         if self._vrrp.is_master and self._vrrp.is_master == was_master:
-            self.address.claim(self.host)  # keepalived repeats its ARP when it hears a lower one
+            self._claim()  # keepalived repeats its ARP when it hears a lower one
 
     # -- backends
 

@@ -190,6 +190,20 @@ def test_a_split_between_balancers_leaves_one_holder_once_it_has_healed() -> Non
     assert w.address.holder == "lb-1"
 
 
+@pytest.mark.parametrize(("alone", "holder"), [("lb-1", "lb-2"), ("lb-2", "lb-1")])
+def test_a_balancer_that_is_cut_off_takes_the_address_from_nobody(alone: str, holder: str) -> None:
+    w = World()
+    w.run(2)
+    w.network.partition([alone])
+    w.run(6)
+    assert [balancer._vrrp.is_master for balancer in w.balancers] == [True, True]
+    w.run(5)
+    assert w.address.holder == holder
+    w.network.heal()
+    w.run(3)
+    assert w.address.holder == "lb-1"
+
+
 def test_a_paused_balancer_goes_on_with_what_has_waited() -> None:
     w = World()
     w.balancers[0].pause()
