@@ -11,7 +11,7 @@ from kubesim.api.errors import FieldError, bad_request, invalid
 
 Options = dict[str, Any]
 MANAGER_BYTES_MAX = 128
-VALIDATIONS = ("Ignore", "Warn", "Strict")
+VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 KINDS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
 LIST_TEXTS = ("labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch")
 DELETE_TEXTS = ("gracePeriodSeconds", "propagationPolicy", "orphanDependents")

@@ -137,9 +137,19 @@ def _container(container: Object, path: str) -> Iterator[str]:
         ports.setdefault(key, index)
 
 
+def warn_of_delete(resource: Resource, request: Request) -> None:
+    """Tell a client that deletes a Job what becomes of its Pods, unless it says so itself."""
+    options = request.options
+    if resource.name == "jobs.batch" and options.get("propagationPolicy") is None and options.get("orphanDependents") is None:
+        how = "set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"
+        request.warn(f"child pods are preserved by default when jobs are deleted; {how}")
+
+
 def _service(service: Object) -> Iterator[str]:
     if service["spec"].get("externalIPs"):
         yield "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
+    if service["spec"].get("trafficDistribution") == "PreferClose":
+        yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
 
 
 def _service_account(account: Object) -> Iterator[str]:

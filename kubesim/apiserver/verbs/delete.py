@@ -15,6 +15,7 @@ from kubesim.apiserver.registry import NO_COLLECTION, Resource, no_such_method
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.read import list_
 from kubesim.apiserver.verbs.update import MODIFIED, TRIES_MAX
+from kubesim.apiserver.warnings import warn_of_delete
 from kubesim.apiserver.watch_cache import at_revision
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ LISTING = ("labelSelector", "fieldSelector", "limit", "continue", "resourceVersi
 
 def delete(server: "ApiServer", resource: Resource, request: Request) -> Generator[Any, Any, Object]:
     """Delete an object; the answer is the object, or a Status for kinds that upstream answers so. Raises 403, 404 or 409."""
+    if "warnings" in request.options:
+        warn_of_delete(resource, request)
     options = deletion.parse_grace(request.options)
     deletion.check_options(options)
     key = resource.key(request.namespace, request.name)
