@@ -67,6 +67,7 @@ class Side:
                 text = text.replace(value, "{" + name + "}")
         for pattern, replacement in PLAIN:
             text = re.sub(pattern, replacement, text)
+        text = re.sub(r" +\{", " {", text)  # etcdctl fills a number up to sixteen digits
         # In the order of the members' numbers, which are made of ports here.
         return re.sub('(?<=INITIAL_CLUSTER=")[^"]*', lambda found: ",".join(sorted(found[0].split(","))), text)
 
