@@ -37,7 +37,7 @@ def _flag(name: str, help_text: str) -> Callable[[Command], Command]:
 @_flag("anonymous-auth", "Whether requests without credentials are somebody.")
 @_flag("token-auth-file", 'A CSV file of tokens: token,user,uid,"group1,group2".')
 @_flag("client-ca-file", "Whom to trust for client certificates, beside this server's own authority.")
-@_flag("audit-log-path", "Where to write an audit log, one JSON line per request; - is the standard output.")
+@_flag("audit-log-path", "Accepted for upstream's command lines; no audit log is written yet.")
 @_flag("service-cluster-ip-range", "The addresses of Services.")
 @_flag("etcd-compaction-interval", "How often old versions are forgotten; 0 never.")
 @_flag("advertise-address", "The server's address inside of the simulated network.")
