@@ -169,7 +169,9 @@ def plan(name: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-_POINTERS = ("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector",)  # of required fields of a struct: null when not there
+_POINTERS = (  # of required fields of a struct: null when not there
+    "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", "io.k8s.api.authentication.v1.BoundObjectReference",
+)  # fmt: skip
 
 
 def _zero(at: Field) -> Any:

@@ -1,11 +1,11 @@
-"""ResourceQuota: what an object uses of a quota, and the charge that a create pays before it is stored.
+"""ResourceQuota: what an object uses of a quota, and the charge that a create or an update pays before it is stored.
 
 The charge comes last in admission: the usage in the status of every quota that covers the object is raised by compare-and-put, so that
 concurrent creates can never use more than there is; a create that fails afterwards leaves the charge until the quota controller counts
 again.
 
-Upstream: plugin/pkg/admission/resourcequota (controller.go: checkQuotas, CheckRequest), pkg/quota/v1/evaluator/core. Left out: charges for
-updates (a Service that becomes a NodePort, a claim that grows), which the controller counts afterwards; limitedResources; device classes.
+Upstream: plugin/pkg/admission/resourcequota (controller.go: checkQuotas, CheckRequest), pkg/quota/v1/evaluator/core. Left out:
+limitedResources; device classes.
 """
 
 from collections.abc import Generator, Iterable, Mapping
@@ -31,6 +31,7 @@ COMPUTE = ("cpu", "memory", "ephemeral-storage")
 REQUIRED = frozenset(("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"))
 CLASS_SUFFIX = ".storageclass.storage.k8s.io/"
 CHARGE_TRIES_MAX = 10
+CHARGED_UPDATES = frozenset(("pods", "services", "persistentvolumeclaims"))  # where an update may use more than before
 
 
 def count_name(resource: str) -> str:
@@ -150,14 +151,14 @@ def added(total: Mapping[str, str], more: Mapping[str, str]) -> Usage:
     return result
 
 
-def charge(server: "ApiServer", resource: Resource, request: Request, obj: Object) -> Generator[Any, Any, None]:
-    """Take what ``obj`` uses from the quotas of its namespace. Raises ApiError 403."""
+def charge(server: "ApiServer", resource: Resource, request: Request, obj: Object, old: Object | None = None) -> Generator[Any, Any, None]:
+    """Take what ``obj`` uses, beyond what ``old`` did, from the quotas of its namespace. Raises ApiError 403."""
     quotas = server.registry.by_name[RESOURCE]
     for _ in range(CHARGE_TRIES_MAX):
         page = yield ("range", *quotas.range(request.namespace), 0, 0)
         charges = []
         for found in page.kvs:
-            used = _checked(resource, obj, found.value, server.kernel.now_ns)
+            used = _checked(resource, obj, old, found.value, server.kernel.now_ns)
             if used is not None:
                 charges.append((found, used))
         if not charges or request.options.get("dryRun"):
@@ -176,14 +177,24 @@ def charge(server: "ApiServer", resource: Resource, request: Request, obj: Objec
     raise ApiError(409, "Conflict", f"the quotas of namespace {request.namespace} keep changing")
 
 
-def _checked(resource: Resource, obj: Object, quota: Object, now_ns: int) -> Usage | None:
-    """The usage of a quota with ``obj``, None if it is not about it. Raises 403 when that is too much."""
+def _asked(resource: Resource, obj: Object, old: Object | None, now_ns: int) -> Usage:
+    """What a write uses; below 0 where it gives back."""
+    asked = usage_of(resource.name, obj, now_ns)
+    if old is None:
+        return asked
+    before = usage_of(resource.name, old, now_ns)
+    names = [*asked, *(key for key in before if key not in asked)]
+    return {key: quantity.subtract(asked.get(key, "0"), before.get(key, "0")) for key in names}
+
+
+def _checked(resource: Resource, obj: Object, old: Object | None, quota: Object, now_ns: int) -> Usage | None:
+    """The usage of a quota with ``obj`` in place of ``old``, None if it is not about it. Raises 403 when that is too much."""
     name = quota["metadata"]["name"]
     if not covers(quota, resource.name, obj):
         return None
     limits = (quota.get("status") or {}).get("hard") or {}
     hard = {**(quota["spec"].get("hard") or {})}
-    asked = {key: amount for key, amount in usage_of(resource.name, obj, now_ns).items() if key in hard}
+    asked = {key: amount for key, amount in _asked(resource, obj, old, now_ns).items() if key in hard}
     asked = {key: amount for key, amount in asked.items() if quantity.compare(amount, "0")}
     if resource.name == "pods":
         _specified(resource, obj, name, hard)
@@ -194,7 +205,7 @@ def _checked(resource: Resource, obj: Object, quota: Object, now_ns: int) -> Usa
         raise _refused(resource, obj, f"status unknown for quota: {name}, resources: {','.join(unknown)}")
     used = (quota["status"].get("used")) or {}
     new = {key: quantity.add(used.get(key, "0"), amount) for key, amount in asked.items()}
-    over = sorted(key for key, amount in new.items() if quantity.compare(amount, limits[key]) > 0)
+    over = sorted(key for key, amount in new.items() if quantity.compare(amount, limits[key]) > 0 and quantity.compare(asked[key], "0") > 0)
     if over:
         texts = [",".join(f"{key}={values.get(key, '0')}" for key in over) for values in (asked, used, limits)]
         raise _refused(resource, obj, f"exceeded quota: {name}, requested: {texts[0]}, used: {texts[1]}, limited: {texts[2]}")

@@ -35,6 +35,7 @@ def _flag(name: str, help_text: str) -> Callable[[Command], Command]:
 @_flag("enable-admission-plugins", "Accepted for upstream's command lines; all that are known run by default.")
 @_flag("authorization-mode", "RBAC or AlwaysAllow.")
 @_flag("anonymous-auth", "Whether requests without credentials are somebody.")
+@_flag("allow-privileged", "Whether containers may be privileged; true by default where kubelets run.")
 @_flag("token-auth-file", 'A CSV file of tokens: token,user,uid,"group1,group2".')
 @_flag("client-ca-file", "Whom to trust for client certificates, beside this server's own authority.")
 @_flag("audit-log-path", "Accepted for upstream's command lines; no audit log is written yet.")

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from kubesim.api.errors import ApiError
+from kubesim.api.kinds import KINDS
+from kubesim.api.kinds.parts.privileged import forbid_privileged
 from kubesim.api.pod_security import violations
 from kubesim.apiserver.admission import SERVE_PROFILE
 from kubesim.apiserver.requests import Request
@@ -12,7 +14,7 @@ from kubesim.apiserver.server import ApiServer
 from kubesim.etcd.local import LocalEtcd
 from kubesim.kernel.loop import Kernel
 
-from .builders import namespace, pod
+from .builders import SPEC, deployment, namespace, pod, service
 
 Object = dict[str, Any]
 LIMITS = [
@@ -112,3 +114,69 @@ def test_the_account_must_exist_and_its_token_is_mounted() -> None:
     first, second = create(server, "pods", pod()), create(server, "pods", pod("q"))
     names = [made["spec"]["volumes"][0]["name"] for made in (first, second)]
     assert all(name.startswith("kube-api-access-") for name in names) and names[0] != names[1]
+
+
+QUOTA = {
+    "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"},
+    "spec": {"hard": {"services.nodeports": "1", "requests.storage": "5Gi"}},
+}  # fmt: skip
+
+
+def quota_of(server: ApiServer, **used: str) -> None:
+    """A quota whose usage has been counted."""
+    made = create(server, "resourcequotas", QUOTA)
+    status = {"hard": QUOTA["spec"]["hard"], "used": {"services.nodeports": "0", "requests.storage": "0", **used}}
+    server.call(Request("update", "resourcequotas", "x", "q", {**made, "status": status}, "status"))
+
+
+def patched(server: ApiServer, resource: str, name: str, body: Object) -> Object:
+    """Merge into an object of the namespace x."""
+    found: Object = server.call(Request("patch", resource, "x", name, body, options={"patchType": "merge"}))
+    return found
+
+
+def used(server: ApiServer) -> Object:
+    """The usage of the quota."""
+    found: Object = server.get("resourcequotas", "x", "q")["status"]["used"]
+    return found
+
+
+def test_an_update_is_charged_for_what_it_uses_more() -> None:
+    server = server_of("ServiceAccountRules", "ServiceAccountToken")
+    quota_of(server)
+    create(server, "services", service("s"))
+    patched(server, "services", "s", {"spec": {"type": "NodePort"}})
+    assert used(server)["services.nodeports"] == "1"
+    patched(server, "services", "s", {"spec": {"type": "ClusterIP"}})
+    assert used(server)["services.nodeports"] == "0"
+    create(server, "services", service("two", ports=[{"name": "a", "port": 1}, {"name": "b", "port": 2}]))
+    with pytest.raises(ApiError, match="exceeded quota: q, requested: services.nodeports=2, used: services.nodeports=0, limited: "):
+        patched(server, "services", "two", {"spec": {"type": "NodePort"}})
+
+
+def test_without_privileges() -> None:
+    kernel = Kernel(seed=1)
+    server = ApiServer(kernel, LocalEtcd(kernel), kinds=forbid_privileged(KINDS))
+    strong = {"name": "c", "image": "i", "securityContext": {"privileged": True}}
+    for resource, obj, path in (
+        ("pods", pod(spec={"containers": [strong]}), "spec.containers[0]"),
+        ("deployments.apps", with_template(deployment(), {"initContainers": [strong], **SPEC}), "spec.template.spec.initContainers[0]"),
+    ):
+        with pytest.raises(ApiError) as caught:
+            server.call(Request("create", resource, "default", obj["metadata"]["name"], obj))
+        assert (caught.value.code, f"{path}.securityContext.privileged: Forbidden: disallowed by cluster policy" in str(caught.value)) == (
+            422, True
+        )  # fmt: skip
+    server.call(Request("create", "pods", "default", "p", pod()))
+
+
+def with_template(owner: Object, spec: Object) -> Object:
+    """A workload with another Pod spec."""
+    template = {**owner["spec"]["template"], "spec": spec}
+    return {**owner, "spec": {**owner["spec"], "template": template}}
+
+
+def test_a_system_priority_class_stays() -> None:
+    server = server_of()
+    with pytest.raises(ApiError, match="is forbidden: this is a system priority class and cannot be deleted"):
+        server.call(Request("delete", "priorityclasses.scheduling.k8s.io", "", "system-node-critical"))

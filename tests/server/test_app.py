@@ -144,3 +144,20 @@ def test_an_autoscaler_keeps_what_version_1_cannot_say(door) -> None:
     assert door.ask("PUT", base.format("v1") + "/h", shown).status == 200
     stored = door.ask("GET", base.format("v2") + "/h").json
     assert (stored["spec"]["maxReplicas"], stored["spec"]["metrics"]) == (4, [memory])
+
+
+def test_a_pod_is_bound_by_the_collection_of_old(door) -> None:
+    door.ask("POST", "/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}
+    bound = door.ask("POST", "/api/v1/namespaces/default/bindings", binding)
+    assert (bound.status, bound.json["status"]) == (201, "Success")
+    assert door.ask("GET", "/api/v1/namespaces/default/pods/p").json["spec"]["nodeName"] == "n"
+    assert door.ask("POST", "/api/v1/namespaces/default/bindings", {**binding, "metadata": {"name": "q"}}).status == 404
+
+
+def test_a_token_that_is_bound_to_nothing_says_so(door) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bot"}}
+    door.ask("POST", "/api/v1/namespaces/default/serviceaccounts", account)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    made = door.ask("POST", "/api/v1/namespaces/default/serviceaccounts/bot/token", request).json
+    assert made["spec"] == {"audiences": ["https://kubernetes.default.svc"], "expirationSeconds": 3600, "boundObjectRef": None}

@@ -1,9 +1,11 @@
 """Priority: a Pod's priority and preemption policy come from its PriorityClass; only one class may be the default.
 
+The system's own classes stay, which upstream says in their storage (pkg/registry/scheduling/priorityclass/storage).
 Upstream: plugin/pkg/admission/priority/admission.go.
 """
 
-from kubesim.apiserver.admission.contract import CREATE, UPDATE, Attributes, Object, Plugin, Policy, refuse
+from kubesim.api.kinds.priorityclass import SYSTEM_CLASSES
+from kubesim.apiserver.admission.contract import CREATE, DELETE, UPDATE, Attributes, Object, Plugin, Policy, refuse
 
 CLASSES = "priorityclasses.scheduling.k8s.io"
 PREEMPT = "PreemptLowerPriority"
@@ -54,7 +56,11 @@ def _resolve(attributes: Attributes, name: str, policy: Policy) -> tuple[str, in
 
 
 def validate(attributes: Attributes, policy: Policy) -> None:
-    """Refuse a second default PriorityClass."""
+    """Refuse a second default PriorityClass, and the end of one that the system needs."""
+    if attributes.operation == DELETE:
+        if attributes.name in SYSTEM_CLASSES:
+            raise refuse(attributes, "this is a system priority class and cannot be deleted")
+        return
     if attributes.resource.name != CLASSES or not attributes.obj.get("globalDefault"):
         return
     for found in policy.peek_all(CLASSES):
@@ -64,6 +70,6 @@ def validate(attributes: Attributes, policy: Policy) -> None:
 
 
 PLUGIN = Plugin(
-    "Priority", (CREATE, UPDATE), ("pods", CLASSES), mutate=mutate, validate=validate, of_template=True,
-    validates=((CREATE, CLASSES), (UPDATE, CLASSES)),
+    "Priority", (CREATE, UPDATE, DELETE), ("pods", CLASSES), mutate=mutate, validate=validate, of_template=True,
+    validates=((CREATE, CLASSES), (UPDATE, CLASSES), (DELETE, CLASSES)),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from kubesim.api.kinds.parts.metadata import metadata_update_errors
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import UPDATE, Attributes
 from kubesim.apiserver.deletion import may_vanish
+from kubesim.apiserver.quota import CHARGED_UPDATES, charge
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.create import create
@@ -120,6 +121,8 @@ def transform(
         wish = change(old)
         may_retry = check_version(resource, key, wish, old, is_patch)
         obj = prepare(server, resource, request, {**wish, "metadata": meta.for_update(wish["metadata"], old["metadata"])}, old)
+        if server.has_quotas and resource.name in CHARGED_UPDATES and request.subresource in ("", "resize"):
+            yield from charge(server, resource, request, obj, old)
         stored = yield from replace(server, resource, request, key, obj, found)
         if stored is not None:
             return stored

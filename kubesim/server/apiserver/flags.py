@@ -30,6 +30,7 @@ class Flags:
     enable_admission_plugins: str = ""
     authorization_mode: str = "RBAC"
     anonymous_auth: bool = True
+    allow_privileged: str = ""
     token_auth_file: str = ""
     client_ca_file: str = ""
     audit_log_path: str = ""
@@ -49,6 +50,7 @@ class Flags:
         self.chosen_components()
         self.compaction_ns()
         self.profile()
+        self.allows_privileged()
         modes = self.authorization_mode.split(",")
         unknown = [mode for mode in modes if mode not in AUTHORIZATION_MODES]
         if unknown:
@@ -79,6 +81,12 @@ class Flags:
         if "ServiceAccount" in disabled:  # upstream's one plugin is three here
             disabled |= {name for name in SERVE_PROFILE if name.startswith("ServiceAccount")}
         return tuple(name for name in SERVE_PROFILE if name not in disabled)
+
+    def allows_privileged(self) -> bool:
+        """Whether privileged containers are allowed: as said, else for a whole cluster, as distributions set it. Raises BadFlags."""
+        if self.allow_privileged not in ("", "true", "false"):
+            raise BadFlags(f"--allow-privileged is {self.allow_privileged!r}; expected true or false")
+        return self.allow_privileged == "true" or (not self.allow_privileged and "kubelet" in self.chosen_components())
 
     def chosen_controllers(self) -> Callable[[str], bool]:
         """Whether a controller runs: named, or all of them by ``*``, but not when named with a minus in front."""

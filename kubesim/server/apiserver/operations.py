@@ -25,6 +25,7 @@ from kubesim.server.apiserver.rbac import AlwaysAllow, Rbac
 from kubesim.server.apiserver.views import View, view_of
 
 Object = dict[str, Any]
+BINDINGS = "bindings"
 Objects = list[Object]  # ``list`` is a method of the class below
 
 
@@ -119,6 +120,8 @@ class Operations:
 
     def create(self, call: Call) -> Answer:
         """Create an object, or execute a subresource that is posted to."""
+        if call.target.resource == BINDINGS and not call.target.group:
+            return self._bind(call)
         resource, view = self.resource_of(call)
         target = call.target
         options = self._write_options(call, "create")
@@ -134,6 +137,13 @@ class Operations:
         if target.subresource:
             return self.answer_plain(call, obj, 201)
         return self.answer_object(call, resource.kind, obj, view, 201)
+
+    def _bind(self, call: Call) -> Answer:
+        """Bind a Pod by the collection of old: the body names the Pod."""
+        body, options = bodies.decode_any(call), self._write_options(call, "create")
+        name = (body.get("metadata") or {}).get("name") or ""
+        request = Request("create", "pods", call.target.namespace, name, body, "binding", options, call.user.name)
+        return self.answer_plain(call, self.server.call(request), 201)
 
     def update(self, call: Call) -> Answer:
         """Replace an object or a part of it."""

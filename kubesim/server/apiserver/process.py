@@ -17,6 +17,8 @@ from typing import Any
 import uvicorn
 
 from kubesim.api.errors import ApiError
+from kubesim.api.kinds import KINDS
+from kubesim.api.kinds.parts.privileged import forbid_privileged
 from kubesim.apiserver.server import ApiServer
 from kubesim.cluster import apply as applying
 from kubesim.cluster.assemble import start_controllers, start_kubelets, start_scheduler
@@ -106,9 +108,10 @@ class Process:
             self._journal.restore(saved, etcd.state, kernel.now_ns)
         if self._journal is not None:
             self._journal.attach(etcd.store)
+        kinds = KINDS if flags.allows_privileged() else forbid_privileged(KINDS)
         server = ApiServer(
-            kernel, etcd, profile=flags.profile(), service_cidr=flags.service_cluster_ip_range, compaction_ns=flags.compaction_ns(),
-            track_fields=True, watch_history_events_max=WATCH_HISTORY_EVENTS_MAX,
+            kernel, etcd, kinds=kinds, profile=flags.profile(), service_cidr=flags.service_cluster_ip_range,
+            compaction_ns=flags.compaction_ns(), track_fields=True, watch_history_events_max=WATCH_HISTORY_EVENTS_MAX,
         )  # fmt: skip
         bootstrap(server, self._client_authority)
         authorizer = AlwaysAllow() if "AlwaysAllow" in flags.authorization_mode.split(",") else Rbac(server)
