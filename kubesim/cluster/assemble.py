@@ -5,7 +5,7 @@ Each component gets a link of its own, so that audit, trace and timeline say who
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubesim.apiserver.requests import create
 from kubesim.apiserver.server import ApiServer, Audit
@@ -96,7 +96,9 @@ def start_kubelets(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) 
     link = link_of(config, kernel, apiserver, "kubelet")
     factory = InformerFactory(link)
     volumes = CsiDoor(kernel, factory).plugins
-    kubelets = Kubelets(kernel, link, KubeletConfig(model=config.model, volume_plugins=volumes), factory)
+    settings = config.kubelet or KubeletConfig()
+    settings = replace(settings, model=config.model or settings.model, volume_plugins={**volumes, **settings.volume_plugins})
+    kubelets = Kubelets(kernel, link, settings, factory)
     kubelets.start()
     for node in config.nodes:
         kubelets.add_node(node)

@@ -10,6 +10,7 @@ from kubesim.cloud.balancing import ALGORITHMS, ROUND_ROBIN
 from kubesim.cluster import scheduling
 from kubesim.cluster.scheduling import SchedulerSource
 from kubesim.kernel.time import MILLISECOND, SECOND, format_duration, parse_duration
+from kubesim.kubelet.config import KubeletConfig
 from kubesim.kubelet.models.contract import Model
 from kubesim.proxy.modes import all_modes
 from kubesim.scheduler import Plugin, SchedulerConfig
@@ -35,6 +36,7 @@ class ClusterConfig:
     timeline_entries_max: int = 100_000
     proxy_mode: str = "iptables"  # how kube-proxy balances: iptables, ipvs or nftables
     model: Model | None = None  # how containers behave (kubelet/models/contract.py); None: by annotations
+    kubelet: KubeletConfig | None = None  # of every node: eviction, image collection, shutdown; ``model`` counts before its own
     control_planes: int = 1  # masters; more than one, or an external etcd, makes a control plane of hosts on a network
     etcd_members: int = 0  # of an external etcd; 0: one member on each master
     balancing: str = ROUND_ROBIN  # how the load balancers choose: round-robin, least-connections or source-hash

@@ -6,24 +6,27 @@ of several metrics the largest counts. Then the behaviours: the stabilization wi
 smallest going up) and the scaling policies (so many Pods or percent per period); then minReplicas and maxReplicas.
 
 Usage comes from a usage model: a function of a Pod and the time (``annotated_usage`` by default: ``kubesim.dev/usage-cpu`` and
-``kubesim.dev/usage-memory`` of the Pod). Resource and container metrics are served; Pods, Object and External metrics have no source.
+``kubesim.dev/usage-memory`` of the Pod, which may be curves over time). Resource and container metrics are served; Pods, Object and
+External metrics have no source.
 
 Upstream: pkg/controller/podautoscaler (horizontal.go, replica_calculator.go). It looks every 15 s; here a look that can change nothing
 by itself waits for a change of the Pods or the target.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from kubesim.api import quantity
 from kubesim.api.conditions import set_condition
+from kubesim.api.curve import Curve, parse_curve
 from kubesim.api.kinds import KINDS
 from kubesim.api.meta import key_of
 from kubesim.api.selectors import Selector, from_labels, from_object
 from kubesim.apiserver.requests import Object, Request, update
 from kubesim.controllers.contract import DONE, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, own_key
 from kubesim.controllers.owned_pods import ENDED, is_ready
-from kubesim.kernel.time import SECOND, format_time
+from kubesim.kernel.time import SECOND, format_time, parse_time
 
 RESOURCE = "horizontalpodautoscalers.autoscaling"
 PERIOD_NS = 15 * SECOND
@@ -43,13 +46,29 @@ class Proposal(NamedTuple):
 
 
 def annotated_usage(pod: Object, now_ns: int) -> Mapping[str, int]:
-    """The usage that a Pod's annotations say."""
-    found = {}
-    for key, text in (pod["metadata"].get("annotations") or {}).items():
-        if key.startswith(USAGE) and quantity.is_quantity(text):
-            name = key.removeprefix(USAGE)
-            found[name] = quantity.milli_value(text) if name == "cpu" else quantity.value(text)
+    """The usage that a Pod's annotations say, of all its containers; a curve (api/curve.py) runs from the Pod's start."""
+    start = (pod.get("status") or {}).get("startTime")
+    offset_ns = now_ns - parse_time(start) if start else 0
+    found: dict[str, int] = {}
+    for name, curve in _curves(pod):
+        found[name] = found.get(name, 0) + curve.at(max(offset_ns, 0))
     return found
+
+
+def _curves(pod: Object) -> Iterator[tuple[str, Curve]]:
+    """(resource, curve) of a Pod's annotations; what cannot be understood is the kubelet's to complain about."""
+    for key, text in (pod["metadata"].get("annotations") or {}).items():
+        if key.startswith(USAGE):
+            name = key.removeprefix(USAGE).partition(".")[0]
+            with suppress(ValueError):
+                yield name, parse_curve(text.strip(), name)
+
+
+def changes_later(pod: Object, now_ns: int) -> bool:
+    """Whether a Pod's annotated usage will be another one by itself."""
+    start = (pod.get("status") or {}).get("startTime")
+    offset_ns = max(now_ns - parse_time(start), 0) if start else 0
+    return any(curve.changes_after(offset_ns) for _, curve in _curves(pod))
 
 
 def target_to_autoscalers(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
@@ -119,6 +138,7 @@ class _Look:
         self.conditions: Sequence[Object] = self.status.get("conditions") or []
         self.intents: list[Intent] = []
         self.wait_ns: int | None = None
+        self.changing = False  # some Pod will use more or less by itself
 
     def result(self) -> Result:
         """The rescale if there is one, and the status."""
@@ -149,7 +169,8 @@ class _Look:
             desired, reason = proposed
         self.status["desiredReplicas"] = desired
         if desired == current:
-            return Result([*self.intents, *self.written()], self.wait_ns)
+            wait_ns = PERIOD_NS if self.wait_ns is None and self.changing else self.wait_ns
+            return Result([*self.intents, *self.written()], wait_ns)
         self.intents.append(self.rescale(target, current, desired, reason))
         return Result(self.intents, PERIOD_NS)
 
@@ -174,6 +195,7 @@ class _Look:
             and (pod.get("status") or {}).get("phase") not in ENDED
             and not pod["metadata"].get("deletionTimestamp")
         ]
+        self.changing = any(changes_later(pod, self.now_ns) for pod in pods)
         proposals = [(metric, self.by_metric(metric, pods, current)) for metric in self.spec.get("metrics") or ()]
         good = [(metric, found) for metric, found in proposals if not found.error]
         self.status["currentMetrics"] = [found.current for _, found in good if found.current is not None] or None

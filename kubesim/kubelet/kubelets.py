@@ -16,6 +16,7 @@ from kubesim.kernel.loop import PRIORITY_LATE, Kernel
 from kubesim.kernel.wake import Wakeup
 from kubesim.kubelet.config import KubeletConfig
 from kubesim.kubelet.doors.volumes import File, Line, Missing
+from kubesim.kubelet.eviction.thresholds import parse_thresholds
 from kubesim.kubelet.facts import FactsCache, Need
 from kubesim.kubelet.models.contract import Model
 from kubesim.kubelet.models.default import DefaultModel
@@ -36,6 +37,9 @@ class Kubelets:
         self.link = link
         self.config = config or KubeletConfig()
         self.model: Model = self.config.model or DefaultModel(kernel.seed)
+        config = self.config
+        limits = (config.eviction_hard, config.eviction_soft, config.eviction_soft_grace, config.eviction_reclaim)
+        self.thresholds = parse_thresholds(*limits)
         self.factory = factory or InformerFactory(link)
         self.facts = FactsCache()
         self.image_refs: dict[str, str] = {}
@@ -186,7 +190,7 @@ class Kubelets:
     def evict(self, namespace: str, name: str, reason: str = "Evicted", message: str = "") -> None:
         """Have the kubelet end a Pod: it fails with this reason after its grace period."""
         worker = self.worker(namespace, name)
-        worker.handle((KILL, reason, message, worker.state.facts.grace_ns))
+        worker.handle((KILL, reason, message, worker.state.facts.grace_ns, ""))
 
     def poke(self, namespace: str, name: str) -> None:
         """Have the probes of a Pod asked again at their next tick, because the model answers otherwise now."""

@@ -9,13 +9,17 @@ Upstream: pkg/kubelet/kubelet.go (HandlePodAdditions and its siblings), kubelet_
 from typing import TYPE_CHECKING
 
 from kubesim.api.errors import ApiError
+from kubesim.api.quantity import value
 from kubesim.apiserver.requests import Object, Request, get
 from kubesim.client.contract import Standing
 from kubesim.client.events import EventRecorder
-from kubesim.kubelet.admission import NodeResources, admit
+from kubesim.kubelet.admission import NodeResources, Refusal, admit, tolerates
 from kubesim.kubelet.doors.cni import CniPlugin
 from kubesim.kubelet.doors.cri import PullOutcome
 from kubesim.kubelet.doors.simulated import SimulatedImages, SimulatedRuntime
+from kubesim.kubelet.eviction.monitor import NodeMonitor
+from kubesim.kubelet.eviction.pressure import admit_under_pressure
+from kubesim.kubelet.facts import TemplateFacts
 from kubesim.kubelet.models.contract import PodBehaviour
 from kubesim.kubelet.pod_state import GONE, REBOOT, REJECT, START, UPDATE
 from kubesim.kubelet.pod_worker import PodWorker
@@ -33,8 +37,9 @@ class NodeAgent:
     """A node of a simulated cluster, kubelet and runtime included."""
 
     __slots__ = (
-        "alive", "awaited_images", "connected", "host", "images", "inbox", "kernel", "kubelets", "lease", "link", "model", "name",
-        "network", "node", "recorder", "registered_ns", "report_is_due", "reported", "resources", "runtime", "stream", "user", "workers",
+        "alive", "awaited_images", "connected", "host", "images", "images_bytes_max", "inbox", "kernel", "kubelets", "lease", "link",
+        "model", "monitor", "name", "network", "node", "recorder", "registered_ns", "report_is_due", "reported", "resources", "runtime",
+        "stream", "user", "workers",
     )  # fmt: skip
 
     def __init__(self, kubelets: "Kubelets", node: Object) -> None:
@@ -49,6 +54,7 @@ class NodeAgent:
         self.resources = NodeResources(node)
         self.host = Host(address_of(node))
         self.network = CniPlugin(node["spec"]["podCIDR"])
+        self.images_bytes_max = self._images_bytes_max()
         self.images = SimulatedImages(self.model, self.stream, kubelets.image_refs, kubelets.config.serialize_image_pulls)
         self.runtime = SimulatedRuntime(self.model, self.stream, self.network, self.host.ip)
         self.recorder = EventRecorder(kubelets.link, "kubelet", self.name)
@@ -60,6 +66,7 @@ class NodeAgent:
         self.report_is_due = False
         self.reported: list[Object] = []
         self.registered_ns = self.kernel.now_ns
+        self.monitor: NodeMonitor | None = None  # made when something on the node uses what the node can run out of
 
     # Pods
 
@@ -91,7 +98,7 @@ class NodeAgent:
         if is_deleted:
             worker.handle((UPDATE, pod, facts))
             return
-        refusal = admit(facts, spec, self.resources)
+        refusal = self._under_pressure(facts, worker) or admit(facts, spec, self.resources)
         if refusal is not None:
             worker.handle((REJECT, *refusal))
             return
@@ -99,9 +106,28 @@ class NodeAgent:
         worker.taken = facts
         worker.handle((START,))
 
+    def _under_pressure(self, facts: TemplateFacts, worker: PodWorker) -> Refusal | None:
+        if self.monitor is None or not self.monitor.conditions:
+            return None
+        spec = worker.pod["spec"]
+        tolerant = tolerates(spec, {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"})
+        why = admit_under_pressure(self.monitor.conditions, facts.qos, spec.get("priority") or 0, worker.is_static, tolerant)
+        return ("Evicted", why) if why else None
+
+    def watch(self) -> NodeMonitor:
+        """The monitor of what the node has left; made with the first question."""
+        if self.monitor is None:
+            self.monitor = NodeMonitor(self)
+        return self.monitor
+
+    def event(self, type_: str, reason: str, message: str) -> None:
+        """Record an event about the node, if the apiserver can be reached."""
+        if self.connected:
+            self.recorder.event(self.node, type_, reason, message)
+
     def adopt_behaviour(self, pod: Object) -> PodBehaviour:
         """Ask the model about a Pod, and let the runtime know."""
-        behaviour = self.model.behaviour(pod)
+        behaviour = self.model.behaviour(pod).settled(self.stream)
         self.runtime.behaviours[pod["metadata"]["uid"]] = behaviour
         return behaviour
 
@@ -116,12 +142,20 @@ class NodeAgent:
         """Pull an image now; the node's status will name it."""
         outcome = self.images.pull_image(image, self.kernel.now_ns)
         if self.images.changed:
-            self.images.changed = False
             done_ns = self.kernel.now_ns + outcome.waited_ns + outcome.duration_ns
             if image in self.awaited_images:
                 self.kernel.at(done_ns, self._image_arrived, image)
-            self._report_images(done_ns)
+            self.images_changed(done_ns)
+            if self.monitor is not None:
+                self.monitor.plan()
+            elif self.images.total_bytes > self.images_bytes_max:
+                self.watch().plan()
         return outcome
+
+    def images_changed(self, done_ns: int) -> None:
+        """Images have come or gone: the node's status will say so."""
+        self.images.changed = False
+        self._report_images(done_ns)
 
     def await_image(self, image: str, worker: PodWorker, index: int) -> None:
         """A container may not pull its image: tell its worker when another one has."""
@@ -198,6 +232,17 @@ class NodeAgent:
         if node is not self.node:
             self.node = node
             self.resources.update(node)
+            self.images_bytes_max = self._images_bytes_max()
+
+    def _images_bytes_max(self) -> int:
+        """Images that need more than this are a matter for the monitor: half of what fills the disk up to the lowest threshold."""
+        text = (self.node["status"].get("capacity") or {}).get("ephemeral-storage")
+        return 1 << 62 if text is None else value(text) * self.kubelets.config.image_gc_low_percent // 200
+
+    def write_conditions(self, changed: dict[str, Object]) -> None:
+        """Report some of the node's conditions, by type; the others stay."""
+        conditions = [changed.get(each["type"], each) for each in self.node["status"]["conditions"]]
+        self._write_status({**self.node["status"], "conditions": conditions})
 
     def _write_status(self, status: Object, tries: int = REGISTER_RETRY_MAX) -> None:
         body = {**self.node, "status": status}
@@ -238,6 +283,8 @@ class NodeAgent:
         self._end_lease()
         now_ns = self.kernel.now_ns
         self.images.abort(now_ns)
+        if self.monitor is not None:
+            self.monitor.reset()
         for worker in self.workers.values():
             worker.sync_id += 1
             for index in range(len(worker.state.containers)):
@@ -266,6 +313,8 @@ class NodeAgent:
                 worker.handle((GONE,))
             worker.reconnect()
         self._read(inbox)
+        if self.monitor is not None:
+            self.monitor.plan()
 
     def disconnect(self) -> None:
         """Cut the node off from the apiserver: its Pods run on."""

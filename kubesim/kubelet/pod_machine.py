@@ -408,7 +408,9 @@ def _lose(container: Container, now_ns: int) -> None:
 
 
 def _kill(state: PodState, event: Event, now_ns: int, calls: list[Call]) -> None:
-    _, reason, message, grace_ns = event
+    _, reason, message, grace_ns, disruption = event
+    if not state.closing:
+        state.disruption = disruption
     closing.kill(state, reason, message, grace_ns, now_ns, calls)
 
 

@@ -25,7 +25,7 @@ READY = 7  # index, attempt: a container without a readiness probe has become re
 WAKE = 8  # a TIMER has come
 GONE = 9  # the API object does not exist any more
 REBOOT = 10  # the node came back: no container and no sandbox has survived
-KILL = 11  # reason, message, grace_ns: the Pod must end (eviction)
+KILL = 11  # reason, message, grace_ns, disruption: the Pod must end (eviction); ``disruption``: the message of its DisruptionTarget, or ""
 POKE = 12  # a behaviour changed: probes that slept must look again
 RETRY = 13  # index, time_ns: what a container was waiting for is there; try again at that time
 
@@ -120,9 +120,9 @@ class PodState:
     """One Pod on one node. ``dirty``: the status has changed. ``closing``: every container is to stop; ``done``: none runs, for ever."""
 
     __slots__ = (
-        "close_ns", "closing", "conditions", "containers", "deadline_ns", "deleted", "dirty", "done", "facts", "final_phase", "generation",
-        "gone", "initialized", "ip", "message", "metadata", "mounted", "phase", "reason", "rejected", "sandbox", "sandbox_due_ns",
-        "sandbox_failures", "started", "started_ns", "syncing", "wake_ns",
+        "close_ns", "closing", "conditions", "containers", "deadline_ns", "deleted", "dirty", "disruption", "done", "facts",
+        "final_phase", "generation", "gone", "initialized", "ip", "message", "metadata", "mounted", "phase", "reason", "rejected",
+        "sandbox", "sandbox_due_ns", "sandbox_failures", "started", "started_ns", "syncing", "wake_ns",
     )  # fmt: skip
 
     def __init__(self, pod: Object, facts: TemplateFacts) -> None:
@@ -147,6 +147,7 @@ class PodState:
         self.close_ns = 0
         self.deadline_ns = NEVER_NS
         self.final_phase = ""
+        self.disruption = ""  # the message of the condition DisruptionTarget, when the kubelet ends the Pod
 
     @property
     def full_name(self) -> str:

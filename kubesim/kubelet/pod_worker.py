@@ -10,16 +10,22 @@ Upstream: pkg/kubelet/pod_workers.go, status/status_manager.go, kuberuntime (Syn
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from kubesim.api.curve import Curve, first_at_least
 from kubesim.api.errors import ApiError
+from kubesim.api.quantity import value
 from kubesim.apiserver.requests import NO_OPTIONS, Object, Request, get
 from kubesim.kernel.loop import PRIORITY_NORMAL, PRIORITY_STANDING
 from kubesim.kernel.time import MILLISECOND, SECOND, format_duration
+from kubesim.kubelet.doors.simulated import KILLED
 from kubesim.kubelet.doors.volumes import EmptyDirs, File, Line, Missing, locate, missing_of, unserved_reason
+from kubesim.kubelet.eviction.limits import limit_of
+from kubesim.kubelet.eviction.usage import MEMORY
 from kubesim.kubelet.facts import INIT, TemplateFacts
 from kubesim.kubelet.models.contract import PodBehaviour
 from kubesim.kubelet.pod_machine import step
 from kubesim.kubelet.pod_state import (
     EXIT,
+    KILL,
     NEVER_NS,
     POKE,
     PROBE,
@@ -52,8 +58,8 @@ class PodWorker:
     """One Pod on one node, from its arrival until both the object and the containers are gone."""
 
     __slots__ = (
-        "behaviour", "empty_dirs", "files", "in_flight", "name", "namespace", "node", "pod", "queued", "state", "stdout", "sync_id",
-        "taken", "uid", "waits", "wants_delete",
+        "behaviour", "empty_dirs", "files", "in_flight", "is_static", "name", "namespace", "node", "pod", "queued", "state", "stdout",
+        "sync_id", "taken", "uid", "waits", "wants_delete",
     )  # fmt: skip
 
     def __init__(self, node: "NodeAgent", pod: Object, facts: TemplateFacts, behaviour: PodBehaviour) -> None:
@@ -66,7 +72,7 @@ class PodWorker:
         self.behaviour = behaviour
         self.state = PodState(pod, facts)
         self.sync_id = 0
-        self.queued = self.in_flight = self.wants_delete = False
+        self.queued = self.in_flight = self.wants_delete = self.is_static = False
         self.taken: TemplateFacts | None = None
         self.waits: tuple[str, ...] = ()
         self.empty_dirs: EmptyDirs | None = None
@@ -94,6 +100,9 @@ class PodWorker:
         facts = self.state.facts if new["spec"] is old["spec"] else self.node.kubelets.facts.of(new["spec"])
         if metadata.get("annotations") != old["metadata"].get("annotations"):
             self.behaviour = self.node.adopt_behaviour(new)
+            for container in self.state.containers:
+                if container.status == RUNNING:
+                    self._use(container.facts.index, container.attempt, container.started_ns)
             self.handle((POKE,))
         self.handle((UPDATE, new, facts))
 
@@ -305,6 +314,8 @@ class PodWorker:
             end_ns = started_ns + run[0]
             reason = "Completed" if run[1] == 0 else "Error"
             node.kernel.at(end_ns, self._exit, index, attempt, run[1], reason, end_ns)
+        if behaviour.usage or behaviour.volumes:
+            self._use(index, attempt, started_ns)
         if behaviour.writes:
             if self.files is None:
                 self.files = {}
@@ -316,7 +327,42 @@ class PodWorker:
         container = self.state.containers[index]
         if self.node.alive and container.attempt == attempt and container.status == RUNNING:
             self.close_files(index, finished_ns)
+            if self.node.monitor is not None:
+                self.node.monitor.end(self, index)
             self.handle((EXIT, index, attempt, exit_code, reason, finished_ns))
+
+    def _use(self, index: int, attempt: int, started_ns: int) -> None:
+        """Say what a container uses from its start on, and when it will have used more memory than it may."""
+        node = self.node
+        facts = self.state.facts.containers[index]
+        behaviour = self.behaviour.of(facts.name)
+        if node.monitor is not None:
+            node.monitor.end(self, index)
+        curves = {name: curve for name, curve in behaviour.usage.items() if name != "cpu"}
+        if curves or behaviour.volumes:
+            node.watch().begin(self, index, started_ns, curves, behaviour.volumes)
+        memory, limit = curves.get(MEMORY), limit_of(facts.spec, MEMORY)
+        if memory is not None and limit:
+            breaks = [started_ns + each for each in memory.breaks_after(-1)]
+            start_ns = max(started_ns, node.kernel.now_ns)
+            time_ns = first_at_least(lambda now_ns: memory.at(now_ns - started_ns), breaks, start_ns, value(limit) + 1)
+            if time_ns < NEVER_NS:
+                node.kernel.at(time_ns, self._out_of_memory, index, attempt, memory)
+
+    def _out_of_memory(self, index: int, attempt: int, memory: Curve) -> None:
+        """A container needs more memory than its limit: it is killed, unless its behaviour has changed meanwhile."""
+        container = self.state.containers[index]
+        if container.attempt == attempt and self.behaviour.of(container.facts.name).usage.get(MEMORY) is memory:
+            self.kill_for_memory(index)
+
+    def kill_for_memory(self, index: int) -> None:
+        """The kernel of the node kills a container."""
+        self._exit(index, self.state.containers[index].attempt, KILLED, "OOMKilled", self.node.kernel.now_ns)
+
+    def evict(self, message: str, grace_ns: int, disruption: str) -> None:
+        """The node needs what the Pod has: end it. ``disruption`` is the message of its condition DisruptionTarget; "" for none."""
+        self.record("Warning", "Evicted", message)
+        self.handle((KILL, "Evicted", message, grace_ns, disruption))
 
     def close_files(self, index: int, time_ns: int) -> None:
         """A container ended: it writes no more."""
@@ -374,7 +420,12 @@ class PodWorker:
         self.sync_id += 1
 
     def _teardown(self, call: Call) -> None:
-        self.node.runtime.stop_pod_sandbox(self.uid)
+        node = self.node
+        node.runtime.stop_pod_sandbox(self.uid)
+        for container in self.state.facts.containers:
+            node.images.used(container.image, node.kernel.now_ns)
+        if node.monitor is not None:
+            node.monitor.torn_down(self)
         self.waits = ()
         if self.taken is not None:
             self.node.resources.give_back(self.taken)

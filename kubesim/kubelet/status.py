@@ -19,6 +19,7 @@ from kubesim.kubelet.pod_state import EXITED, PENDING, RUN, RUNNING, WAITING, Co
 READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED = (
     "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled",
 )  # fmt: skip
+DISRUPTION = "DisruptionTarget"
 OWN = frozenset((READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED))
 MEMO_MAX = 512
 
@@ -86,9 +87,18 @@ def _conditions(state: PodState, pod: Object, now: str) -> list[Object]:
         own = _own_conditions(state, pod, now)
     state.conditions = own
     others, scheduled = _split((pod.get("status") or {}).get("conditions") or ())
+    if state.disruption:
+        others = _disrupted(state, others, now)
     if scheduled is None:
         scheduled = _condition(None, SCHEDULED, "True", "", "", state.generation, now)
     return [*others, *own, scheduled]
+
+
+def _disrupted(state: PodState, others: Sequence[Object], now: str) -> list[Object]:
+    """The conditions of others with the one that says that the kubelet ends the Pod."""
+    old = next((each for each in others if each["type"] == DISRUPTION), None)
+    found = _condition(old, DISRUPTION, "True", "TerminationByKubelet", state.disruption, state.generation, now)
+    return [*(each for each in others if each["type"] != DISRUPTION), found]
 
 
 def _all_run(state: PodState) -> bool:

@@ -176,6 +176,7 @@ def _node_patch(name: str, body: Any) -> Any:
         ("50m", {"scaleDown": {"stabilizationWindowSeconds": 0}}, 1),
         ("1000m", {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 600}]}}, 3),
         ("1000m", None, 6),  # maxReplicas
+        ("0s=100m,25s=100m,26s=600m", None, 2),  # usage over time: it has not risen yet at the first look
     ],
 )
 def test_autoscaler(usage: str, behavior: Any, expected: int) -> None:
@@ -192,6 +193,22 @@ def test_autoscaler(usage: str, behavior: Any, expected: int) -> None:
     if expected == 6:
         lab.run(30)
     assert lab.get("deployments.apps", "web")["spec"]["replicas"] == expected
+
+
+def test_autoscaler_looks_again_while_usage_changes() -> None:
+    """horizontal.go: monitorAutoscaler looks every 15 s; a curve of usage is followed until it is flat."""
+    lab = Lab()
+    containers = [{"name": "main", "image": "registry.example/app:1", "resources": {"requests": {"cpu": "100m"}}}]
+    annotations = {"kubesim.dev/usage-cpu": "0s=100m,100s=100m,101s=200m"}
+    pod = {"metadata": {"labels": {"app": "web"}, "annotations": annotations}, "spec": {"containers": containers}}
+    lab.create(workload("Deployment", "web", replicas=2, template=pod))
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 100}}}
+    spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 4, "metrics": [metric]}
+    lab.create({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": spec})
+    lab.run(90)
+    assert lab.get("deployments.apps", "web")["spec"]["replicas"] == 2
+    lab.run(40)
+    assert lab.get("deployments.apps", "web")["spec"]["replicas"] == 4
 
 
 # Ephemeral volumes, aggregation, addresses

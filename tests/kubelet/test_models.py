@@ -4,14 +4,17 @@ from typing import Any
 
 import pytest
 
+from kubesim.api.curve import Curve
 from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import MILLISECOND, SECOND
 from kubesim.kubelet.doors.simulated import SimulatedImages, repository_of
 from kubesim.kubelet.doors.volumes import NEVER_NS
 from kubesim.kubelet.models.annotations import PLAIN, behaviour_of
-from kubesim.kubelet.models.contract import Image, Writes
+from kubesim.kubelet.models.contract import Crashes, Image, Writes
 from kubesim.kubelet.models.default import DefaultModel, Latencies
+from kubesim.kubelet.models.distribution import Distribution, drawn, parse_distribution
 from kubesim.kubelet.models.recorded import RecordedModel
+from kubesim.kubelet.models.settings import parse_span
 from tests.kubelet.world import STEADY, World, pod
 
 
@@ -27,6 +30,13 @@ from tests.kubelet.world import STEADY, World, pod
         ("stop-exit-code", "143", "stop_exit_code", 143),
         ("writes", "/log/a 1s hello world", "writes", (Writes("/log/a", SECOND, "hello world"),)),
         ("tails", "/log/a", "tails", ("/log/a",)),
+        ("log", "2s line %d", "writes", (Writes("/dev/stdout", 2 * SECOND, "line %d"),)),
+        ("crash-loop", "3 2s", "crashes", Crashes(3, 2 * SECOND, 1)),
+        ("crash-loop", "always 500ms 7", "crashes", Crashes(1_000_000, 500 * MILLISECOND, 7)),
+        ("run-for", "uniform(1s, 5s)", "run_for_ns", Distribution("uniform", (SECOND, 5 * SECOND))),
+        ("exit-code", "choice(90%: 0, 10%: 1)", "exit_codes", Distribution("choice", (0, 1), (900_000, 100_000))),
+        ("usage-memory", "1Mi+1Ki/s", "usage", {"memory": Curve(((0, 1 << 20),), 1024)}),
+        ("usage-volume", "scratch 1Mi", "volumes", {"scratch": Curve(((0, 1 << 20),))}),
     ],
 )
 def test_annotations(name: str, text: str, field: str, expected: object) -> None:
@@ -44,7 +54,22 @@ def test_no_behaviour(annotations: dict[str, str] | None) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("run-for", "-1s"), ("run-for", "soon"), ("exit-code", "256"), ("exit-code", "a"), ("writes", "/a 1s"), ("writes", "/a 0s text")],
+    [
+        ("run-for", "-1s"),
+        ("run-for", "soon"),
+        ("exit-code", "256"),
+        ("exit-code", "a"),
+        ("writes", "/a 1s"),
+        ("writes", "/a 0s text"),
+        ("run-for", "choice(90%: 1s, 20%: 2s)"),
+        ("run-for", "uniform(5s, 1s)"),
+        ("run-for", "gamma(1s)"),
+        ("exit-code", "uniform(0, 1)"),
+        ("crash-loop", "often 1s"),
+        ("crash-loop", "3"),
+        ("usage-memory", "1Mi+2"),
+        ("run-for", "normal(1s)"),
+    ],
 )
 def test_an_annotation_that_makes_no_sense_is_named(name: str, text: str) -> None:
     world = World(images={"*": Image(0)})
@@ -152,3 +177,38 @@ def test_runs_are_equal() -> None:
         world.run(100)
         digests.append(world.kernel.trace.digest())
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "mean"),
+    [
+        ("uniform(2s, 4s)", 2, 4, 3.0),
+        ("normal(10s, 1s)", 5, 15, 10.0),
+        ("exponential(4s)", 0, 60, 4.0),
+        ("choice(75%: 1s, 25%: 5s)", 1, 5, 2.0),
+        ("3s", 3, 3, 3.0),
+    ],
+)
+def test_draws_are_those_of_the_distribution(text: str, low: int, high: int, mean: float) -> None:
+    found = parse_distribution(text, parse_span)
+    stream = Kernel(seed=1).rng("test")
+    draws = [drawn(found, stream) for _ in range(2000)]
+    assert low * SECOND <= min(draws) and max(draws) <= high * SECOND
+    assert abs(sum(draws) / len(draws) / SECOND - mean) < 0.15 * mean
+
+
+def test_a_crash_loop_ends_after_so_many_starts() -> None:
+    world = World(images={"*": Image(0)})
+    world.place(pod(annotations={"kubesim.dev/crash-loop": "2 1s 3"}))
+    world.run(120)
+    status = world.status()["containerStatuses"][0]
+    assert (status["restartCount"], status["lastState"]["terminated"]["exitCode"], "running" in status["state"]) == (2, 3, True)
+
+
+def test_a_readiness_delay_is_drawn_once_per_pod() -> None:
+    world = World(images={"*": Image(0)})
+    for index in range(4):
+        world.place(pod(f"web-{index}", annotations={"kubesim.dev/ready-after": "uniform(1s, 60s)"}))
+    world.run(100)
+    ready = {next(c["lastTransitionTime"] for c in world.status(f"web-{i}")["conditions"] if c["type"] == "Ready") for i in range(4)}
+    assert len(ready) > 1

@@ -266,7 +266,7 @@ def test_a_conflicting_write_is_repeated() -> None:
     current = world.get()
     labelled = {**current, "metadata": {**current["metadata"], "labels": {"a": "b"}}}
     world.send_update(labelled)
-    worker.handle((11, "Evicted", "now", 0))  # before the informer shows the label
+    worker.handle((11, "Evicted", "now", 0, ""))  # before the informer shows the label
     world.run(5)
     assert world.get()["metadata"]["labels"] == {"a": "b"}
     assert world.status()["phase"] == "Failed"

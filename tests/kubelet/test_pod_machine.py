@@ -57,7 +57,7 @@ def deleted(machine: Machine, grace: int = 30) -> s.Event:
     return s.UPDATE, {**machine.pod, "metadata": {**machine.pod["metadata"], **ending}}, machine.state.facts
 
 
-KILL = (s.KILL, "Evicted", "why", SECOND)
+KILL = (s.KILL, "Evicted", "why", SECOND, "")
 ALWAYS: dict[str, Any] = {}
 NEVER = {"restartPolicy": "Never"}
 SIDECAR = {"initContainers": [container("proxy", restartPolicy="Always")]}

@@ -13,6 +13,7 @@ from kubesim.kernel.rng import Stream
 from kubesim.kernel.time import SECOND
 from kubesim.kubelet.doors.cni import CniPlugin
 from kubesim.kubelet.doors.cri import ImageRecord, PullOutcome, SandboxOutcome, StartOutcome, StopOutcome
+from kubesim.kubelet.eviction.images import Unused
 from kubesim.kubelet.facts import ContainerFacts
 from kubesim.kubelet.models.contract import Model, PodBehaviour
 
@@ -24,7 +25,9 @@ KILLED = 137
 class SimulatedImages:
     """ImageService: what is on the node and until when the puller is busy."""
 
-    __slots__ = ("_busy_until_ns", "_model", "_ready_ns", "_refs", "_serialize", "_sizes", "_stream", "changed")
+    __slots__ = (
+        "_busy_until_ns", "_last_used_ns", "_model", "_ready_ns", "_refs", "_serialize", "_sizes", "_stream", "changed", "total_bytes",
+    )  # fmt: skip
 
     def __init__(self, model: Model, stream: Stream, refs: dict[str, str], serialize: bool = True) -> None:
         self._model = model
@@ -34,6 +37,8 @@ class SimulatedImages:
         self._ready_ns: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
         self._busy_until_ns = 0
+        self._last_used_ns: dict[str, int] = {}
+        self.total_bytes = 0  # of the images on the node and of those under way
         self.changed = False
 
     def has_image(self, image: str, now_ns: int) -> bool:
@@ -63,14 +68,28 @@ class SimulatedImages:
         if not found.error and ready_ns is None:
             self._ready_ns[image] = end_ns
             self._sizes[image] = found.size_bytes
+            self.total_bytes += found.size_bytes
             self.changed = True
         return PullOutcome(found.error, found.size_bytes, start_ns - now_ns, end_ns - start_ns)
 
     def remove_image(self, image: str) -> None:
         """Remove an image; one that is not there is not an error."""
         if self._ready_ns.pop(image, None) is not None:
-            del self._sizes[image]
+            self.total_bytes -= self._sizes.pop(image)
+            self._last_used_ns.pop(image, None)
             self.changed = True
+
+    def used(self, image: str, now_ns: int) -> None:
+        """A container of the image is no more: it was used until now."""
+        self._last_used_ns[image] = now_ns
+
+    def unused(self, now_ns: int) -> list[Unused]:
+        """All images on the node with the times that garbage collection goes by; which of them are in use it must know. O(images)."""
+        return [
+            Unused(name, self._sizes[name], self._last_used_ns.get(name, 0), ready_ns)
+            for name, ready_ns in self._ready_ns.items()
+            if ready_ns <= now_ns
+        ]
 
     def list_images(self, now_ns: int) -> Sequence[ImageRecord]:
         """By size, then name."""

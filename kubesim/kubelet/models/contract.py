@@ -4,11 +4,13 @@ The runtime asks, a model answers with numbers; it may draw from the node's rand
 Durations are ns. A model is shared by all nodes of a cluster.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from kubesim.api.curve import Curve
 from kubesim.apiserver.requests import Object
 from kubesim.kernel.rng import Stream
 from kubesim.kubelet.facts import ContainerFacts
+from kubesim.kubelet.models.distribution import Distribution, Drawn
 
 
 class Image(NamedTuple):
@@ -34,23 +36,52 @@ class Answer(NamedTuple):
     until_ns: int | None
 
 
+class Crashes(NamedTuple):
+    """The first ``starts`` starts of a container end ``after_ns`` later with ``code``."""
+
+    starts: int
+    after_ns: int
+    code: int
+
+
 class ContainerBehaviour:
     """How one container behaves. None means the model's default, except for ``ready_after_ns``: never."""
 
     __slots__ = (
-        "exit_codes", "live_for_ns", "ready_after_ns", "run_for_ns", "start_delay_ns", "stop_delay_ns", "stop_exit_code", "tails", "writes",
+        "crashes", "exit_codes", "live_for_ns", "ready_after_ns", "run_for_ns", "start_delay_ns", "stop_delay_ns", "stop_exit_code",
+        "tails", "usage", "volumes", "writes",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.run_for_ns: int | None = None
-        self.exit_codes: tuple[int, ...] = (0,)  # by restart; the last one stays
-        self.ready_after_ns: int | None = 0
-        self.live_for_ns: int | None = None  # its liveness probe fails from then on
-        self.start_delay_ns = 0
-        self.stop_delay_ns: int | None = None  # NEVER_NS: it ignores TERM
+        self.run_for_ns: Drawn | None = None
+        self.exit_codes: tuple[int, ...] | Distribution = (0,)  # by restart, the last one stays; or drawn
+        self.crashes: Crashes | None = None
+        self.ready_after_ns: Any = 0  # this and the next three: a number once a node has the Pod (``settled``)
+        self.live_for_ns: Any = None  # its liveness probe fails from then on
+        self.start_delay_ns: Any = 0
+        self.stop_delay_ns: Any = None  # NEVER_NS: it ignores TERM
         self.stop_exit_code: int | None = None
         self.writes: tuple[Writes, ...] = ()
         self.tails: tuple[str, ...] = ()
+        self.usage: dict[str, Curve] = {}  # by resource: memory and ephemeral-storage in bytes, cpu in millicores
+        self.volumes: dict[str, Curve] = {}  # bytes written into emptyDir volumes, by name
+
+    def copy(self) -> "ContainerBehaviour":
+        """Another one with the same values, which are never changed in place."""
+        copy = ContainerBehaviour()
+        for name in self.__slots__:
+            setattr(copy, name, getattr(self, name))
+        return copy
+
+    def settled(self, stream: Stream) -> "ContainerBehaviour":
+        """The same with what is drawn once per Pod drawn; itself when nothing is."""
+        found = self
+        for name in ("ready_after_ns", "live_for_ns", "start_delay_ns", "stop_delay_ns"):
+            value = getattr(self, name)
+            if isinstance(value, Distribution):
+                found = found.copy() if found is self else found
+                setattr(found, name, value.draw(stream))
+        return found
 
 
 class PodBehaviour:
@@ -67,6 +98,13 @@ class PodBehaviour:
     def of(self, name: str) -> ContainerBehaviour:
         """The behaviour of a container."""
         return self.by_container.get(name, self.default)
+
+    def settled(self, stream: Stream) -> "PodBehaviour":
+        """The same with what is drawn once per Pod drawn."""
+        if self.is_plain:
+            return self
+        by_container = {name: behaviour.settled(stream) for name, behaviour in self.by_container.items()}
+        return PodBehaviour(self.default.settled(stream), by_container, self.problems)
 
 
 class Model(Protocol):

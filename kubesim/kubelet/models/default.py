@@ -12,8 +12,9 @@ from kubesim.apiserver.requests import Object
 from kubesim.kernel.rng import Stream
 from kubesim.kernel.time import MILLISECOND, SECOND
 from kubesim.kubelet.facts import INIT, LIVENESS, ContainerFacts
-from kubesim.kubelet.models.annotations import behaviour_of
+from kubesim.kubelet.models.annotations import PLAIN, behaviour_of
 from kubesim.kubelet.models.contract import Answer, ContainerBehaviour, Image, PodBehaviour
+from kubesim.kubelet.models.distribution import Distribution, drawn
 
 MEBIBYTE = 1 << 20
 Range = tuple[int, int]  # from, to; both ends can be drawn
@@ -51,7 +52,8 @@ class DefaultModel:
 
     def behaviour(self, pod: Object) -> PodBehaviour:
         """By the Pod's annotations."""
-        return behaviour_of(pod["metadata"].get("annotations"))
+        annotations = pod["metadata"].get("annotations")
+        return behaviour_of(annotations, pod["spec"]["containers"][0]["name"]) if annotations else PLAIN
 
     def sandbox_ns(self, stream: Stream) -> int:
         """Draw from the range."""
@@ -89,9 +91,12 @@ class DefaultModel:
         self, stream: Stream, behaviour: ContainerBehaviour, container: ContainerFacts, restarts: int, stays: bool
     ) -> tuple[int, int] | None:
         """As asked for; else init containers and Pods that are to end do so after a while."""
-        code = behaviour.exit_codes[min(restarts, len(behaviour.exit_codes) - 1)]
+        crashes, codes = behaviour.crashes, behaviour.exit_codes
+        if crashes is not None and restarts < crashes.starts:
+            return crashes.after_ns, crashes.code
+        code = codes.draw(stream) if isinstance(codes, Distribution) else codes[min(restarts, len(codes) - 1)]
         if behaviour.run_for_ns is not None:
-            return behaviour.run_for_ns, code
+            return drawn(behaviour.run_for_ns, stream), code
         if container.kind == INIT:
             return stream.between(*self.latencies.init_run_ns), code
         if code:

@@ -10,9 +10,10 @@ from kubesim.apiserver.requests import Object
 from kubesim.kernel.rng import Stream
 from kubesim.kubelet.doors.volumes import NEVER_NS
 from kubesim.kubelet.facts import INIT, ContainerFacts
-from kubesim.kubelet.models.annotations import PLAIN, parse_codes, parse_span
+from kubesim.kubelet.models.annotations import PLAIN
 from kubesim.kubelet.models.contract import ContainerBehaviour, Image, PodBehaviour
 from kubesim.kubelet.models.default import DefaultModel, Latencies
+from kubesim.kubelet.models.settings import parse_codes, parse_span
 
 INSTANT = Latencies((0, 0), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0))
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
