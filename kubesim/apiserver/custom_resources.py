@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kubesim.api import conditions
-from kubesim.api.crd.custom_kind import FINALIZER, kind_of
+from kubesim.api.crd.custom_kind import FINALIZER, kind_of, served_versions
 from kubesim.api.errors import ApiError
 from kubesim.apiserver.requests import Request
+from kubesim.kernel.time import SECOND
 
 if TYPE_CHECKING:
     from kubesim.apiserver.server import ApiServer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 RESOURCE = "customresourcedefinitions.apiextensions.k8s.io"
 USER = "system:apiserver"
+AGAIN_NS = SECOND  # after an answer that never came
 TERMINATING_REFUSAL = "create not allowed while custom resource definition is terminating"
 _NAMES = (("plural", "Plural"), ("singular", "Singular"), ("shortNames", "ShortNames"), ("kind", "Kind"), ("listKind", "ListKind"))
 
@@ -102,6 +104,12 @@ class CustomResources:
             self._tell()
         for other in list(self.known.values()):  # a name may be free now
             self._take(other)
+
+    def versions_of(self, resource: str) -> list[str]:
+        """The versions in which a custom resource is served."""
+        plural, _, group = resource.partition(".")
+        definition = self.served.get(f"{plural}.{group}")
+        return [] if definition is None else [version["name"] for version in served_versions(definition)]
 
     def _tell(self) -> None:
         for observer in self.observers:
@@ -184,12 +192,15 @@ class CustomResources:
         self._send(Request("update", RESOURCE, "", old["metadata"]["name"], obj=new, subresource=subresource, user=USER))
 
     def _send(self, request: Request) -> None:
-        """Send a request; somebody who was faster (409, 404) is fine, for the watch tells of it."""
-        try:
-            self._server.call(request)
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
+        """Send a request; somebody who was faster (409, 404) is fine, for the watch tells of it. One that nobody answered is sent again."""
+
+        def done(outcome: Any) -> None:
+            if isinstance(outcome, ApiError) and outcome.code == 504:
+                self._server.kernel.after(AGAIN_NS, self._send, request)
+            elif isinstance(outcome, ApiError) and outcome.code not in (404, 409):
+                raise outcome
+
+        self._server.submit(request, done)
 
 
 def _resource_of(definition: Object) -> str:

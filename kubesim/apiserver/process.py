@@ -129,6 +129,8 @@ class ApiProcess:
             self._replica.fill(answer.kvs, answer.revision)
         # A restarted process draws other names and uids than the one before.
         server = self._make_server(self._replica, self.host if epoch == 0 else f"{self.host}#{epoch}")
+        server.submit = lambda request, done: _Task(self, server, request, done, ()).begin()  # type: ignore[method-assign]
+        server.custom_resources.start()
         server.has_quotas = bool(server.peek_all("resourcequotas"))
         self._feed = self.etcd.watch(*ALL, self._replica.store.revision + 1, self._follow(epoch), self._feed_ended(epoch))
         self._bootstrap(epoch, server, list(bootstrap_requests()))
@@ -417,6 +419,9 @@ class _Task:
             while True:
                 asked = self.verb.send(answer) if error is None else self.verb.throw(error)
                 answer, error = None, None
+                if asked[0] == "ask":
+                    self.server.outside.ask_later(asked[1], self._told)
+                    return
                 if asked[0] not in READS:
                     process.etcd.submit(asked, self._answered)
                     return
@@ -432,6 +437,15 @@ class _Task:
     def _answered(self, answer: Any, error: Exception | None) -> None:
         if self.epoch == self.process._epoch:
             self.process.enter(self._go_on, answer, error)
+
+    def _told(self, reply: Any) -> None:
+        """A webhook has answered."""
+        if self.epoch == self.process._epoch:
+            self.process.enter(self._advise, reply)
+
+    def _advise(self, reply: Any) -> None:
+        if self.epoch == self.process._epoch:
+            self._step(reply, None)
 
     def _go_on(self, answer: Any, error: Exception | None) -> None:
         if self.epoch == self.process._epoch:

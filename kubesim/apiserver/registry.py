@@ -50,6 +50,13 @@ POLICY = frozenset({  # what admission reads: a change of one of these makes rem
     "serviceaccounts",
     "storageclasses.storage.k8s.io",
 })  # fmt: skip
+CONFIGURED = frozenset(  # what configures admission beyond the built-in plugins
+    f"{name}.admissionregistration.k8s.io"
+    for name in (
+        "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "mutatingwebhookconfigurations", "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings", "validatingwebhookconfigurations",
+    )
+)  # fmt: skip
 
 
 class Resource:
@@ -65,7 +72,7 @@ class Resource:
         self.namespaced = kind.namespaced
         self.prefix = prefix
         self.returns_deleted = self.name in RETURNS_DELETED
-        self.is_policy = self.name in POLICY or self.name == "resourcequotas"
+        self.is_policy = self.name in POLICY or self.name in CONFIGURED or self.name == "resourcequotas"
 
     def key(self, namespace: str, name: str) -> bytes:
         """The etcd key of an object."""

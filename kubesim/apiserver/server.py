@@ -20,12 +20,14 @@ from kubesim.apiserver.allocators import SERVICE_CIDR
 from kubesim.apiserver.bootstrap import bootstrap_requests
 from kubesim.apiserver.compaction import INTERVAL_NS, Compactor
 from kubesim.apiserver.custom_resources import CustomResources
+from kubesim.apiserver.dynamic.dispatcher import Dynamic
 from kubesim.apiserver.event_leases import EventLeases
 from kubesim.apiserver.frozen import freeze
 from kubesim.apiserver.managed_fields import FieldTracker
 from kubesim.apiserver.metadata import stamped
+from kubesim.apiserver.outside import Callables, Outside, Question, Reply, Suspended
 from kubesim.apiserver.quota import RESOURCE as QUOTAS
-from kubesim.apiserver.registry import Registry, Resource, no_such_method, no_such_resource
+from kubesim.apiserver.registry import CONFIGURED, Registry, Resource, no_such_method, no_such_resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.services import ServiceExtension
 from kubesim.apiserver.standing import STANDING
@@ -94,10 +96,13 @@ class ApiServer:
         self._put_if: Callable[..., int] = getattr(etcd, "put_if", None) or (lambda *rest: etcd.execute(("put_if", *rest)))
         self._get = self.store.get
         self._record = kernel.trace.record
+        self.outside: Outside = Callables(kernel)
         self.custom_resources = CustomResources(self)
-        if bootstrap:
+        self.dynamic = Dynamic(self, self.custom_resources.versions_of)
+        if bootstrap:  # else whoever drives this server starts both, when it can write
             self.bootstrap()
-        self.custom_resources.start()
+            self.custom_resources.start()
+        self.dynamic.changed()  # perhaps the store knows of some
 
     # -- requests --
 
@@ -113,7 +118,7 @@ class ApiServer:
         return verb(self, resource, request)
 
     def call(self, request: Request) -> Any:
-        """Execute a request against a local etcd and return the answer. Raises ApiError."""
+        """Execute a request against a local etcd and return the answer. Raises ApiError, and Suspended where a webhook takes time."""
         if request.verb == "get" and not request.options and not request.subresource:
             # The verb `get` answered without a generator: the same for everything that is there and does not stand.
             resource = self._resources.get(request.resource)
@@ -137,10 +142,39 @@ class ApiServer:
                     asked = send(self._put_if(*asked[1:]))
                 elif what == "get":
                     asked = send(self._get(asked[1]))
+                elif what == "ask":
+                    asked = send(self._asked(send, asked[1]))
                 else:
                     asked = send(self._execute(asked))
         except StopIteration as stop:
             return stop.value
+
+    def go_on(self, send: Callable[[Any], Any], answer: Any) -> Any:
+        """Go on with a verb that was suspended, whose generator takes answers by ``send``. Raises ApiError and Suspended."""
+        try:
+            while True:
+                asked = send(answer)
+                answer = self._asked(send, asked[1]) if asked[0] == "ask" else self._execute(asked)
+        except StopIteration as stop:
+            return stop.value
+
+    def _asked(self, send: Callable[[Any], Any], question: Question) -> Reply:
+        reply = self.outside.ask(question)
+        if reply is None:
+            raise Suspended(self, send, question)
+        return reply
+
+    def submit(self, request: Request, done: Callable[[Any], object]) -> None:
+        """Execute a request; ``done`` gets the object or the ApiError, now or later. A process that needs a quorum puts its own here."""
+        outcome: Any
+        try:
+            outcome = self.call(request)
+        except Suspended as pause:
+            pause.then(done)
+            return
+        except ApiError as error:
+            outcome = error
+        done(outcome)
 
     def get(self, resource: str, namespace: str, name: str) -> Object:
         """Read one object. Raises ApiError 404."""
@@ -239,6 +273,9 @@ class ApiServer:
     def _policy_changed(self, resource: Resource, revision: int) -> None:
         if resource.name == QUOTAS:  # charged for every object, never remembered
             self.has_quotas = True
+            return
+        if resource.name in CONFIGURED:
+            self.dynamic.changed()
             return
         self.admission.policy_revision = max(self.admission.policy_revision, revision)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from kubesim.api.errors import ApiError
+from kubesim.apiserver.outside import Suspended
 from kubesim.apiserver.requests import Object, Request, WatchEvent, get, update
 from kubesim.client.contract import Done, Subscriber
 from kubesim.kernel.loop import Kernel
@@ -45,6 +46,10 @@ class Server(Protocol):
         """List, and open a watch from there."""
 
 
+def _forgotten(outcome: Any) -> None:
+    """Nobody waits for the outcome."""
+
+
 class DirectLink:
     """A component's way to an apiserver of the same process; ``user`` is its name in audit and trace."""
 
@@ -63,12 +68,18 @@ class DirectLink:
         return self.kernel.now_ns
 
     def send(self, request: Request, done: Done | None = None) -> None:
-        """Send a request; ``done`` gets the object or the ApiError before this returns. Without ``done`` an error is ignored."""
+        """Send a request; ``done`` gets the object or the ApiError before this returns, or later where a webhook takes its time.
+
+        Without ``done`` an error is ignored.
+        """
         if not request.user:
             request.user = self.user
         outcome: Any
         try:
             outcome = self._call(request)
+        except Suspended as pause:
+            pause.then(done or _forgotten)
+            return
         except ApiError as error:
             outcome = error
         if done is not None:

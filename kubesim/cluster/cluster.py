@@ -14,6 +14,7 @@ from typing import Any, Self
 import orjson
 
 from kubesim.api.errors import ApiError
+from kubesim.apiserver.outside import Callables
 from kubesim.apiserver.requests import Object, Request
 from kubesim.cluster import apply as applying
 from kubesim.cluster.assemble import Parts, assemble
@@ -134,6 +135,13 @@ class Cluster:
     def _call(self, verb: str, kind: str, namespace: str, name: str = "", **rest: Any) -> Any:
         resource = resource_of(self.apiserver, kind)
         return self.apiserver.call(Request(verb, resource.name, namespace if resource.namespaced else "", name, user=USER, **rest))
+
+    @property
+    def webhooks(self) -> Callables:
+        """Python functions as admission and conversion webhooks: ``cluster.webhooks.register("https://hook/", function)``."""
+        outside = self.apiserver.outside
+        assert isinstance(outside, Callables)
+        return outside
 
     # -- nodes --
 

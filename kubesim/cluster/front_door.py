@@ -11,6 +11,7 @@ from kubesim._core.revision_store import RevisionStore
 from kubesim.api.errors import ApiError
 from kubesim.api.kinds import KINDS
 from kubesim.apiserver.metadata import stamped
+from kubesim.apiserver.outside import Outside
 from kubesim.apiserver.registry import Registry
 from kubesim.apiserver.requests import Object, Request
 from kubesim.apiserver.server import ApiServer, Audit
@@ -24,12 +25,27 @@ PATIENCE_NS = 5 * MINUTE
 class FrontDoor:
     """``call``, ``get``, ``peek`` and ``peek_all`` of an ``ApiServer``. ``audit`` is told of the writes of all servers."""
 
-    def __init__(self, kernel: Kernel, link: NetworkLink, store: Callable[[], RevisionStore], audit: list[Audit]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        link: NetworkLink,
+        store: Callable[[], RevisionStore],
+        audit: list[Audit],
+        registry: Callable[[], Registry | None],
+        outside: Outside,
+    ) -> None:
         self.kernel = kernel
         self.link = link
         self.audit = audit
-        self.registry = Registry(KINDS)
+        self.outside = outside
+        self._built_in = Registry(KINDS)
+        self._registry = registry
         self._store = store
+
+    @property
+    def registry(self) -> Registry:
+        """What is served: by a server that runs, custom resources included, else what every server has."""
+        return self._registry() or self._built_in
 
     def call(self, request: Request) -> Any:
         """Send a request and let time pass until it is answered. Raises ApiError, 504 after five minutes."""

@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from kubesim._core.revision_store import RevisionStore
+from kubesim.apiserver.outside import Callables
 from kubesim.apiserver.process import ApiProcess, Hops
+from kubesim.apiserver.registry import Registry
 from kubesim.apiserver.replica import Replica
 from kubesim.apiserver.server import ApiServer, Audit
 from kubesim.client.leader_election import LeaderElector
@@ -123,6 +125,7 @@ class Masters:
         self.network = Network(self.kernel, self.link_profile)
         self.audit = audit
         self.observers: list[Any] = []
+        self.outside = Callables(self.kernel)
         self.hops: Hops = ()  # of the request that is being worked on
         self.address = VirtualAddress(self.kernel, BALANCERS[0][0])
         self.hosts = Hosts(self.network, self.link_profile)
@@ -145,7 +148,7 @@ class Masters:
         for host in etcd_hosts if config.etcd_members else ():
             self.hosts.add(host, [self._member(host)])
         self.balancers = [self._add_balancer(host, priority) for host, priority in BALANCERS]
-        self.apiserver = FrontDoor(self.kernel, self.link("kubectl"), self._store, audit)
+        self.apiserver = FrontDoor(self.kernel, self.link("kubectl"), self._store, audit, self._registry, self.outside)
         self.kubelets = Kubelets(self.kernel, self.link("kubelet"), KubeletConfig(model=config.model))
         for process in self.apiservers.values():
             process.start()
@@ -204,6 +207,7 @@ class Masters:
     def _make_server(self, replica: Replica, name: str) -> ApiServer:
         server = ApiServer(self.kernel, replica, name=name, bootstrap=False, debug=self.config.debug)
         server.audit = self.audit
+        server.outside = self.outside
         return server
 
     def _make_controllers(self, link: NetworkLink) -> ControllerManager:
@@ -240,6 +244,10 @@ class Masters:
     def store(self) -> RevisionStore:
         """The store of the member that has come furthest."""
         return self._store()
+
+    def _registry(self) -> Registry | None:
+        """What the first running apiserver serves."""
+        return next((process.server.registry for process in self.apiservers.values() if process.server is not None), None)
 
     def _store(self) -> RevisionStore:
         members = [machine.member for machine in self.etcd_cluster.machines.values()]

@@ -10,5 +10,6 @@ the tests where it is installed.
 
 from kubesim.api.cel.errors import CelError, CompileError
 from kubesim.api.cel.evaluation import Program, compile_expression
+from kubesim.api.cel.values import type_of
 
-__all__ = ["CelError", "CompileError", "Program", "compile_expression"]
+__all__ = ["CelError", "CompileError", "Program", "compile_expression", "type_of"]

@@ -6,17 +6,19 @@ A name that is neither a variable nor a function known here is a CompileError; t
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from kubesim.api.cel.authorizer import Authorizer, Question
 from kubesim.api.cel.errors import CelError, CompileError
 from kubesim.api.cel.functions import FUNCTIONS, METHODS
 from kubesim.api.cel.parser import Node, parse
-from kubesim.api.cel.values import INT_MAX, NONE, Optional, Type, equal
+from kubesim.api.cel.values import INT_MAX, NONE, Optional, Struct, Type, equal
 
 Scope = dict[str, Any]
 Closure = Callable[[Scope], Any]
 TYPES = {
     name: Type(name) for name in ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type", "optional_type")
 }
-NAMESPACED = ("optional", "strings", "math", "base64", "google", "sets")  # words in front of a function's name
+NAMESPACED = ("optional", "strings", "math", "base64", "google", "sets", "ip", "jsonpatch")  # words in front of a function's name
+OBJECT, PATCH = "Object", "JSONPatch"  # the types that expressions may make, of mutating policies
 STEPS_MAX = 10_000_000  # of all loops of one evaluation: upstream's cost limit stops it too
 
 
@@ -121,6 +123,24 @@ class _Compiler:
                     found[key] = value
                 elif value.values:
                     found[key] = value.values[0]
+            return found
+
+        return make
+
+    def _struct(self, node: Node, names: frozenset[str]) -> Closure:
+        name, given = node.parts
+        if name != PATCH and name.partition(".")[0] != OBJECT:
+            raise CompileError(self._source, node.position, f"undeclared reference to '{name}' (in container '')")
+        fields = [(field, self.compile(value, names), is_optional) for field, value, is_optional in given]
+
+        def make(scope: Scope) -> Struct:
+            found = Struct(name)
+            for field, get, is_optional in fields:
+                value = get(scope)
+                if not is_optional:
+                    found[field] = value
+                elif value.values:
+                    found[field] = value.values[0]
             return found
 
         return make
@@ -314,6 +334,8 @@ def _key(value: Any, key: Any) -> Any:
         if not 0 <= index < len(value):
             raise CelError(f"index out of bounds: {index}")
         return value[index]
+    if isinstance(value, Authorizer) and key == "requestResource":
+        return Question(value, value.resource)
     raise CelError("no such overload")
 
 

@@ -17,7 +17,7 @@ class Node(NamedTuple):
 
     literal (value) | name (text) | select (of, field, is_optional) | has (of, field) | index (of, key, is_optional) |
     call (function, receiver or None, arguments) | list ((item, is_optional), ...) | map ((key, value, is_optional), ...) |
-    comprehend (macro, of, variables, (expressions)) | bind (name, value, body)
+    comprehend (macro, of, variables, (expressions)) | bind (name, value, body) | struct (type, ((field, value, is_optional), ...))
     """
 
     kind: str
@@ -45,6 +45,16 @@ def parse(source: str) -> Node:
     if len(source) > LENGTH_MAX:
         raise CompileError("", 0, f"expression code point size exceeds limit: size: {len(source)}, limit {LENGTH_MAX}")
     return _Parser(source).whole()
+
+
+def _qualified(node: Node) -> str:
+    """``a.b.c`` of a chain of plain names, else nothing."""
+    if node.kind == "name":
+        return str(node.parts[0])
+    if node.kind == "select" and not node.parts[2]:
+        before = _qualified(node.parts[0])
+        return f"{before}.{node.parts[1]}" if before else ""
+    return ""
 
 
 class _Parser:
@@ -134,8 +144,30 @@ class _Parser:
                 key = self._expression()
                 self._expect("]")
                 node = Node("index", (node, key, token.value == "[?"), token.position)
+            elif self._is("{") and (name := _qualified(node)):
+                node = self._struct(name)
             else:
                 return node
+
+    def _struct(self, name: str) -> Node:
+        """``Type{field: value, ?field: optional}``."""
+        token = self._take()
+        fields = []
+        while not self._is("}"):
+            is_optional = self._is("?")
+            if is_optional:
+                self._take()
+            field = self._take()
+            if field.kind not in (NAME, STRING):
+                self._at -= 1
+                self._fail("IDENTIFIER")
+            self._expect(":")
+            fields.append((str(field.value), self._expression(), is_optional))
+            if not self._is(","):
+                break
+            self._take()
+        self._expect("}")
+        return Node("struct", (name, tuple(fields)), token.position)
 
     def _arguments(self, closing: str) -> list[Node]:
         found = []

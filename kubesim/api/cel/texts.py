@@ -153,6 +153,11 @@ def _shown(value: Any) -> str:
     return "null" if value is None else text_of(value)
 
 
+@function("jsonpatch.escapeKey")
+def _escape_key(text: str) -> str:
+    return text.replace("~", "~0").replace("/", "~1")
+
+
 @function("base64.encode")
 def _encode(value: bytes) -> str:
     return base64.b64encode(value).decode()

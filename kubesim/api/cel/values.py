@@ -3,10 +3,12 @@
 Numbers of different types compare and are equal by value; nothing else crosses types. A bool is no number.
 """
 
+from base64 import b64encode
 from typing import Any, NamedTuple
 
 from kubesim.api import quantity as quantities
 from kubesim.api.cel.errors import CelError
+from kubesim.kernel.time import format_time
 
 INT_MIN, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 SECOND = 1_000_000_000
@@ -69,7 +71,38 @@ class Semver(NamedTuple):
         return self.numbers, not self.pre, parts
 
 
+class Struct(dict[str, Any]):
+    """An object that an expression has made: a map that knows the name of its type."""
+
+    __slots__ = ("type_name",)
+
+    def __init__(self, type_name: str) -> None:
+        super().__init__()
+        self.type_name = type_name
+
+
 NONE = Optional(())
+
+
+def to_json(value: Any) -> Any:
+    """A value as JSON has it: times and quantities are texts, bytes are base64. Raises CelError for what JSON does not have."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else str(key).lower(): to_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [to_json(item) for item in value]
+    if isinstance(value, Timestamp):
+        return format_time(value.ns)
+    if isinstance(value, Duration):
+        return f"{value.ns / SECOND:g}s"
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, Quantity):
+        return value.text
+    if value is None or isinstance(value, bool | str | float):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    raise CelError(f"type conversion error from '{type_of(value)}' to 'google.protobuf.Value'")
 
 
 def type_of(value: Any) -> str:

@@ -4,8 +4,8 @@ Each takes an object and a decoded patch, writes into neither, and returns the p
 Errors are the ``ApiError`` that a v1.36 server answers with.
 """
 
-from kubesim.api.patch.json_patch import apply_json_patch
+from kubesim.api.patch.json_patch import PatchFailed, apply_json_patch, apply_operations
 from kubesim.api.patch.merge import apply_merge_patch
 from kubesim.api.patch.strategic import apply_strategic_patch
 
-__all__ = ["apply_json_patch", "apply_merge_patch", "apply_strategic_patch"]
+__all__ = ["PatchFailed", "apply_json_patch", "apply_merge_patch", "apply_operations", "apply_strategic_patch"]

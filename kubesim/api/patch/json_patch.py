@@ -19,6 +19,21 @@ class _Failed(Exception):
     """An operation does not apply."""
 
 
+class PatchFailed(Exception):
+    """The operation that does not apply, in the words of upstream's library."""
+
+    def __init__(self, operation: Object) -> None:
+        name, path = operation.get("op"), operation.get("path")
+        self.is_test = name == "test"
+        if self.is_test:
+            why = f"testing value {path} failed: test failed"
+        elif name == "remove" and isinstance(path, str):
+            why = f"error in remove for path: '{path}': unable to remove nonexistent key: {path.rpartition('/')[2]}: missing value"
+        else:
+            why = f'{name} operation does not apply: doc is missing path: "{path}": missing value'
+        super().__init__(why)
+
+
 def apply_json_patch(obj: Object, operations: Any) -> Object:
     """Apply a list of operations to ``obj``.
 
@@ -36,12 +51,20 @@ def apply_json_patch(obj: Object, operations: Any) -> Object:
             )
     if len(operations) > OPERATIONS_MAX:
         raise too_large(f"The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {len(operations)}")
-    result: Any = obj
     try:
-        for operation in operations:
-            result = _applied(result, operation)
-    except _Failed:
+        return apply_operations(obj, operations)
+    except PatchFailed:
         raise unprocessable() from None
+
+
+def apply_operations(obj: Object, operations: list[Object]) -> Object:
+    """Apply operations that are maps; raises PatchFailed, which says why, where ``apply_json_patch`` may not tell a client."""
+    result: Any = obj
+    for operation in operations:
+        try:
+            result = _applied(result, operation)
+        except _Failed:
+            raise PatchFailed(operation) from None
     patched: Object = result
     return patched
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from kubesim.api.conditions import set_condition
 from kubesim.api.errors import ApiError, bad_request, conflict, not_found
+from kubesim.apiserver.admission.contract import CREATE
+from kubesim.apiserver.dynamic.operation import Operation
 from kubesim.apiserver.metadata import stamped
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
@@ -27,6 +29,10 @@ def bind(server: "ApiServer", resource: Resource, request: Request) -> Generator
     """Bind the Pod to the target of the Binding; the answer is a Status. Raises ApiError 400, 404, 409 or 500."""
     binding = request.obj
     _check(request, binding)
+    if server.dynamic.is_on:
+        operation = Operation(CREATE, resource, request, binding, None)
+        yield from server.dynamic.mutate(operation)
+        yield from server.dynamic.validate(operation)
     key = resource.key(request.namespace, request.name)
     for _ in range(TRIES_MAX):
         found = yield ("get", key)

@@ -11,6 +11,8 @@ from kubesim.api import selectors
 from kubesim.api.conditions import is_true, set_condition
 from kubesim.api.errors import ApiError, bad_request, not_found
 from kubesim.api.meta import labels_of
+from kubesim.apiserver.admission.contract import CREATE
+from kubesim.apiserver.dynamic.operation import Operation
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.subresources.binding import SUCCESS
@@ -35,6 +37,10 @@ def evict(server: "ApiServer", resource: Resource, request: Request) -> Generato
     if found is None:
         raise not_found(resource.name, request.name)
     pod = found.value
+    if server.dynamic.is_on:
+        operation = Operation(CREATE, resource, request, eviction, None)
+        yield from server.dynamic.mutate(operation)
+        yield from server.dynamic.validate(operation)
     options = {**(eviction.get("deleteOptions") or {}), **request.options}
     if not _needs_no_budget(pod):
         yield from _spend(server, pod, request, bool(options.get("dryRun")))

@@ -67,7 +67,10 @@ def _scale(
             return paths.put({**old, "metadata": metadata}, resource.kind.scale["specReplicasPath"], replicas)
         return {**old, "metadata": metadata, "spec": {**old["spec"], "replicas": replicas}}
 
-    return scale_of((yield from transform(server, resource, request, changed, whole_update, is_patch=True)), resource.kind.scale)
+    def shown(obj: Object) -> Object:
+        return scale_of(obj, resource.kind.scale)
+
+    return shown((yield from transform(server, resource, request, changed, whole_update, is_patch=True, shown=shown)))
 
 
 def _check(resource: Resource, request: Request, scale: Object, old: Object) -> None:

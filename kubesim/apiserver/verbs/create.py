@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kubesim.api.errors import ApiError, already_exists, bad_request, forbidden, invalid
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import CREATE, Attributes
+from kubesim.apiserver.dynamic.operation import Operation
 from kubesim.apiserver.quota import charge
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
@@ -40,17 +41,25 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
     if server.fields.is_on or "managedFields" in metadata:
         wish = server.fields.created(resource, request, wish)
     # Most creates are admitted as the one before them was, and nobody validates them: those need no record for the plugins.
-    admitted = admission.known(resource.name, namespace, wish)
-    attributes = None
+    is_configured = server.dynamic.is_on
+    admitted = None if is_configured else admission.known(resource.name, namespace, wish)
+    attributes = operation = None
     if admitted is None:
         attributes = Attributes(CREATE, resource, request, name or generated, wish, None)
         admitted = admission.mutate(attributes)
+        if is_configured:
+            operation = Operation(CREATE, resource, request, _placed(resource, namespace, admitted), None, name)
+            admitted = yield from server.dynamic.mutate(operation, lambda obj: _again(server, attributes, obj))
+            name = name or admitted["metadata"].get("name") or ""
     is_generated = bool(generated) and not name
     extension, options = server.extensions.get(resource.name), request.options
     for _ in range(GENERATED_NAME_TRIES_MAX if is_generated else 1):
         if is_generated:
             name = generated_name(server, resource, generated)
         obj = _completed(server, resource, request, attributes, admitted, name)
+        if operation is not None:
+            operation.obj, operation.name = obj, name
+            yield from server.dynamic.validate(operation)
         key = resource.key(namespace, name)
         if server.has_quotas and resource.namespaced and resource.name != EVENTS:
             yield from charge(server, resource, request, obj)
@@ -68,6 +77,19 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Generat
             if stored is not None:
                 return stored
     raise (yield from _taken(resource, key, name))
+
+
+def _placed(resource: Resource, namespace: str, obj: Object) -> Object:
+    """The object with the namespace that it is sent to, as webhooks are shown it."""
+    if not resource.namespaced or obj["metadata"].get("namespace"):
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}
+
+
+def _again(server: "ApiServer", attributes: Attributes, obj: Object) -> Object:
+    """What the built-in plugins make of an object that was changed after them."""
+    attributes.obj = obj
+    return server.admission.mutate(attributes)
 
 
 def generated_name(server: "ApiServer", resource: Resource, base: str) -> str:

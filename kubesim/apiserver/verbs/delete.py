@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kubesim.api.errors import ApiError, conflict, not_found
 from kubesim.apiserver import deletion
 from kubesim.apiserver.admission.contract import DELETE, Attributes
+from kubesim.apiserver.dynamic.operation import Operation
 from kubesim.apiserver.metadata import stamped
 from kubesim.apiserver.registry import NO_COLLECTION, Resource, no_such_method
 from kubesim.apiserver.requests import Request
@@ -38,6 +39,8 @@ def delete(server: "ApiServer", resource: Resource, request: Request) -> Generat
         if found is None:
             raise not_found(resource.name, request.name)
         deletion.check_preconditions(resource, stamped(found), options)
+        if server.dynamic.is_on:
+            yield from server.dynamic.delete(Operation(DELETE, resource, request, None, stamped(found)))
         answer = yield from _delete_found(server, resource, request, options, key, found)
         if answer is not None:
             return answer

@@ -14,6 +14,7 @@ from kubesim.api.kinds.parts.metadata import metadata_update_errors
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import UPDATE, Attributes
 from kubesim.apiserver.deletion import may_vanish
+from kubesim.apiserver.dynamic.operation import Operation
 from kubesim.apiserver.quota import CHARGED_UPDATES, charge
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
@@ -106,11 +107,18 @@ Prepare = Callable[["ApiServer", Resource, Request, Object, Object], Object]
 
 
 def transform(
-    server: "ApiServer", resource: Resource, request: Request, change: Change, prepare: Prepare, is_patch: bool = False
+    server: "ApiServer",
+    resource: Resource,
+    request: Request,
+    change: Change,
+    prepare: Prepare,
+    is_patch: bool = False,
+    shown: Callable[[Object], Object] | None = None,
 ) -> Generator[Any, Any, Object]:
     """Change an existing object. ``change(old)`` is the wish, ``prepare`` completes and validates it; both are pure.
 
-    ``is_patch``: the wish was made from ``old``, so its version and uid name no precondition unless they differ from it.
+    ``is_patch``: the wish was made from ``old``, so its version and uid name no precondition unless they differ from it. ``shown``: what
+    webhooks and policies see of the object, when it is not the object itself; they cannot change that.
     """
     key = resource.key(request.namespace, request.name)
     for _ in range(TRIES_MAX):
@@ -120,7 +128,18 @@ def transform(
         old = meta.stamped(found)
         wish = change(old)
         may_retry = check_version(resource, key, wish, old, is_patch)
-        obj = prepare(server, resource, request, {**wish, "metadata": meta.for_update(wish["metadata"], old["metadata"])}, old)
+        wish = {**wish, "metadata": meta.for_update(wish["metadata"], old["metadata"])}
+        operation = None
+        if server.dynamic.is_on:
+            operation = Operation(UPDATE, resource, request, resource.kind.default(wish), old)
+            if shown is None:
+                wish = yield from server.dynamic.mutate(operation)
+        obj = prepare(server, resource, request, wish, old)
+        if operation is not None:
+            operation.obj = obj
+            if shown is not None:
+                operation.obj, operation.old = shown(obj), shown(old)
+            yield from server.dynamic.validate(operation)
         if server.has_quotas and resource.name in CHARGED_UPDATES and request.subresource in ("", "resize"):
             yield from charge(server, resource, request, obj, old)
         stored = yield from replace(server, resource, request, key, obj, found)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from kubesim.api.errors import ApiError, too_large
+from kubesim.apiserver.outside import Suspended
 from kubesim.apiserver.registry import no_such_resource
 from kubesim.apiserver.server import ApiServer
 from kubesim.server.apiserver import media
@@ -73,13 +74,14 @@ class App:
             call.body = await self._read_body(call, receive)
             self.wake()
             try:
-                outcome = self.handle(call)
+                outcome = await self._handled(call)
             except ApiError as error:
                 if error.code != 504:
                     raise
                 await asyncio.sleep(TOO_LARGE_SECONDS)
                 self.wake()
-                outcome = self.handle(call)
+                call.forget()
+                outcome = await self._handled(call)
             if self.journal is not None and call.method not in READS:
                 await self.journal.durable(self.server.store.revision)
         except ApiError as error:
@@ -96,6 +98,17 @@ class App:
             await self._feed(call, outcome, send)
             return
         await self._send(call, outcome, send)
+
+    async def _handled(self, call: Call) -> Answer | Stream | Feed:
+        """Handle a call, again from its beginning after every answer of a webhook. Raises ApiError."""
+        while True:
+            try:
+                return self.handle(call)
+            except Suspended as pause:
+                answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+                pause.then(answered.set_result)
+                call.again(await answered)
+                self.wake()
 
     def _call_of(self, scope: Scope) -> Call:
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]

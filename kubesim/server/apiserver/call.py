@@ -1,9 +1,10 @@
 """One request on its way through the server: what came, who sent it, what it means, what is to be told besides the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
+from kubesim.api.errors import ApiError
 from kubesim.server.apiserver.media import DEFAULT, Form
 from kubesim.server.apiserver.routes import Route
 from kubesim.server.apiserver.target import Target, parse_target
@@ -16,7 +17,10 @@ WARNING_BYTES_MAX = 4096
 class Call:
     """A request. ``headers`` have names in lower case; of a name that comes twice the mapping holds the first."""
 
-    __slots__ = ("body", "certificate", "form", "header_list", "headers", "method", "path", "query", "route", "target", "user", "warnings")
+    __slots__ = (
+        "_outcomes", "_position", "body", "certificate", "form", "header_list", "headers", "method", "path", "query", "route", "target",
+        "user", "warnings",
+    )  # fmt: skip
 
     def __init__(
         self, method: str, path: str, query: str, headers: Sequence[tuple[str, str]], certificate: Mapping[str, object] | None = None
@@ -30,6 +34,8 @@ class Call:
         self.headers: dict[str, str] = {}
         for key, value in headers:
             self.headers.setdefault(key, value)
+        self._outcomes: list[Any] = []
+        self._position = 0
         self.certificate = certificate
         self.body = b""
         self.user: User = NOBODY
@@ -37,6 +43,32 @@ class Call:
         self.form: Form = DEFAULT
         self.route: Route | None = None
         self.target: Target = parse_target(method, path, self.is_watch, name_in_fields(self.query.get("fieldSelector", "")))
+
+    def once(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function that must not be called again when the call is handled anew after a webhook's answer; raises what it raised.
+
+        A call that has to wait is handled from its beginning once more: what was done until then is remembered in order.
+        """
+        if self._position == len(self._outcomes):
+            try:
+                self._outcomes.append(function(*arguments))
+            except ApiError as error:
+                self._outcomes.append(error)
+        outcome = self._outcomes[self._position]
+        self._position += 1
+        if isinstance(outcome, ApiError):
+            raise outcome
+        return outcome
+
+    def again(self, outcome: Any) -> None:
+        """Begin anew; ``outcome`` is that of the function that could not be finished."""
+        self._outcomes.append(outcome)
+        self._position = 0
+
+    def forget(self) -> None:
+        """Begin anew, and do everything again."""
+        self._outcomes.clear()
+        self._position = 0
 
     @property
     def is_watch(self) -> bool:

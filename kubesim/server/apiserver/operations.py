@@ -133,7 +133,7 @@ class Operations:
             body = view.stored(body)
         if self._rbac is not None and resource.name in RBAC_RESOURCES:
             escalation.check(self._rbac, call, resource.name, body, None)
-        obj = self.server.call(self._request(call, resource, "create", body, options))
+        obj = call.once(self.server.call, self._request(call, resource, "create", body, options))
         if target.subresource:
             return self.answer_plain(call, obj, 201)
         return self.answer_object(call, resource.kind, obj, view, 201)
@@ -143,7 +143,7 @@ class Operations:
         body, options = bodies.decode_any(call), self._write_options(call, "create")
         name = (body.get("metadata") or {}).get("name") or ""
         request = Request("create", "pods", call.target.namespace, name, body, "binding", options, call.user.name)
-        return self.answer_plain(call, self.server.call(request), 201)
+        return self.answer_plain(call, call.once(self.server.call, request), 201)
 
     def update(self, call: Call) -> Answer:
         """Replace an object or a part of it."""
@@ -154,11 +154,11 @@ class Operations:
         body = bodies.decode_object(call, view.kind if view else resource.kind) if is_whole else bodies.decode_any(call)
         if view is not None:
             body = view.stored(body)
-        old = self.server.peek(resource.name, _namespace(resource, target), target.name)
+        old = call.once(self.server.peek, resource.name, _namespace(resource, target), target.name)
         existed = old is not None
         if self._rbac is not None and resource.name in RBAC_RESOURCES:
             escalation.check(self._rbac, call, resource.name, body, old)
-        obj = self.server.call(self._request(call, resource, "update", body, options))
+        obj = call.once(self.server.call, self._request(call, resource, "update", body, options))
         if not is_whole:
             return self.answer_plain(call, obj)
         return self.answer_object(call, resource.kind, obj, view, 200 if existed else 201)
@@ -171,15 +171,15 @@ class Operations:
         options = {**self._write_options(call, "patch", type_), "patchType": type_}
         decoded = bodies.decode_patch(call, type_)
         body, options["duplicates"] = decoded.value, decoded.duplicates
-        old = self.server.peek(resource.name, _namespace(resource, target), target.name)
+        old = call.once(self.server.peek, resource.name, _namespace(resource, target), target.name)
         existed = old is not None
         if self._rbac is not None and resource.name in RBAC_RESOURCES:
             self._check_patched_role(call, resource, body, options, old)
         if view is not None and old is not None:
             body = view.patched(old, type_, body)
-            obj = self.server.call(self._request(call, resource, "update", body, options))
+            obj = call.once(self.server.call, self._request(call, resource, "update", body, options))
         else:
-            obj = self.server.call(self._request(call, resource, "patch", body, options))
+            obj = call.once(self.server.call, self._request(call, resource, "patch", body, options))
         if target.subresource == "scale":
             return self.answer_plain(call, obj)
         return self.answer_object(call, resource.kind, obj, view, 200 if existed else 201)
@@ -187,7 +187,7 @@ class Operations:
     def _check_patched_role(self, call: Call, resource: Resource, body: Any, options: dict[str, Any], old: Object | None) -> None:
         """Try the patch without writing it, and look at what would come of it."""
         assert self._rbac is not None
-        tried = self.server.call(self._request(call, resource, "patch", body, {**options, "dryRun": True}))
+        tried = call.once(self.server.call, self._request(call, resource, "patch", body, {**options, "dryRun": True}))
         escalation.check(self._rbac, call, resource.name, tried, old)
 
     def delete(self, call: Call) -> Answer:
@@ -197,7 +197,8 @@ class Operations:
         options = self._delete_options(call)
         if target.verb == "deletecollection":
             options |= self._list_options(call, view)
-            answer = self.server.call(
+            answer = call.once(
+                self.server.call,
                 Request("deletecollection", resource.name, _namespace(resource, target), options=options, user=call.user.name)
             )
             if view is not None:
@@ -205,7 +206,7 @@ class Operations:
                 return self._plain_list(call, answer, resource.kind)
             return Answer(200, self.encoder.listed(answer, resource.kind))
         namespace = _namespace(resource, target)
-        obj = self.server.call(self._request(call, resource, "delete", None, options))
+        obj = call.once(self.server.call, self._request(call, resource, "delete", None, options))
         remains = not options.get("dryRun") and self.server.peek(resource.name, namespace, target.name) is not None
         wants_wait = options.get("orphanDependents") is False
         status = 202 if remains and wants_wait else 200

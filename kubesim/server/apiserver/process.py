@@ -34,7 +34,9 @@ from kubesim.server.apiserver.app import App
 from kubesim.server.apiserver.bootstrap import bootstrap
 from kubesim.server.apiserver.containers import Containers
 from kubesim.server.apiserver.custom_routes import CustomRoutes
+from kubesim.server.apiserver.expression_authorizer import decider
 from kubesim.server.apiserver.flags import BadFlags, Flags
+from kubesim.server.apiserver.hooks import HttpHooks
 from kubesim.server.apiserver.issuer import Issuer
 from kubesim.server.apiserver.journal import BadJournal, Journal, Saved
 from kubesim.server.apiserver.openapi import OpenApi
@@ -134,6 +136,8 @@ class Process:
         key_path = Path(flags.data_dir) / "pki" / "sa.key" if flags.data_dir else None
         issuer = Issuer(server, flags.service_account_issuer, key_path)
         authenticator = Authenticator(tokens, issuer.user_of, flags.anonymous_auth)
+        server.outside = HttpHooks(server, self.guest.wake)
+        server.dynamic.decide = decider(authorizer)
         app = self.app = App(server, self.guest.wake, routes, authenticator, authorizer)
         app.journal = self._journal
         app.operations.components = chosen
