@@ -15,11 +15,25 @@ from kubesim.api.errors import FieldError
 Errors = list[FieldError]
 
 
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+
+
 def quote(text: str) -> str:
-    """Quote a string as Go's %q does for what occurs in API values."""
+    """Quote a string as Go's strconv.Quote: what cannot be printed as an escape of two, four or eight digits."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
-    return orjson.dumps(text).decode().replace("\\u007f", "\\x7f")
+    return f'"{"".join(_ESCAPES.get(letter) or _quoted_letter(letter) for letter in text)}"'
+
+
+def _quoted_letter(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    code = ord(letter)
+    if code < 0x20 or code == 0x7F:
+        return f"\\x{code:02x}"
+    if 0xD800 <= code < 0xE000:  # a lone surrogate is no text in Go
+        return "\\ufffd"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def show(value: Any) -> str:

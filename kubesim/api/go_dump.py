@@ -14,6 +14,7 @@ import orjson
 
 from kubesim.api.always import by_value
 from kubesim.api.go_order import order_of
+from kubesim.api.pointers import text_pointers
 from kubesim.api.protobuf import NO_POINTERS, POINTERS
 from kubesim.api.schema import Field, definition
 
@@ -35,13 +36,6 @@ _ACRONYM = re.compile(
     "(?:api|aws|csi|dns|fc|fs|gce|grpc|http|ip|iscsi|nfs|os|rbd|tcp|tty|uid|url)(?=[A-Z]|$)|se(?=Linux)|cephfs|scaleIO|storageos"
 )
 _WORDS = {"cephfs": "CephFS", "scaleIO": "ScaleIO", "storageos": "StorageOS"}
-_TEXT_POINTERS = frozenset((
-    "runtimeClassName", "preemptionPolicy", "hostnameOverride", "volumeMode", "volumeAttributesClassName", "mountPropagation",
-    "recursiveReadOnly", "procMount", "Container.restartPolicy", "EphemeralContainer.restartPolicy", "completionMode", "managedBy",
-    "podReplacementPolicy", "fsGroupChangePolicy", "supplementalGroupsPolicy", "seLinuxChangePolicy", "localhostProfile", "timeZone",
-    "HostPathVolumeSource.type", "TypedLocalObjectReference.apiGroup", "TypedObjectReference.apiGroup", "appProtocol",
-    "TypedObjectReference.namespace", "CSIVolumeSource.fsType", "FCVolumeSource.lun", "GRPCAction.service",
-))  # fmt: skip
 _SCALARS = {"s": "", "y": "", "i": 0, "l": 0, "n": 0, "b": False, "x": 0, "q": "0"}
 
 
@@ -85,12 +79,12 @@ def tree(value: Any, at: Field) -> Any:
 def _zero(owner: str, name: str, at: Field) -> Any:
     if at.code == "@":
         return tree({}, at) if name in by_value(owner) else None
-    return None if _is_pointer(owner.rpartition(".")[2], name) else _SCALARS.get(at.code)
+    return None if _is_pointer(owner, name) else _SCALARS.get(at.code)
 
 
-def _is_pointer(struct: str, name: str) -> bool:
-    full = f"{struct}.{name}"
-    return (name in POINTERS or name in _TEXT_POINTERS or full in POINTERS or full in _TEXT_POINTERS) and full not in NO_POINTERS
+def _is_pointer(owner: str, name: str) -> bool:
+    full = f"{owner.rpartition('.')[2]}.{name}"
+    return name in text_pointers(owner) or ((name in POINTERS or full in POINTERS) and full not in NO_POINTERS)
 
 
 def compact(value: Any, schema: str) -> str:

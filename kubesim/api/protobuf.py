@@ -48,7 +48,7 @@ POINTERS = frozenset((
     "ContainerStatus.started", "DeploymentSpec.replicas", "DeploymentStatus.terminatingReplicas", "EndpointConditions.ready",
     "EndpointConditions.terminating", "EndpointPort.name", "EndpointPort.port", "JobStatus.ready", "JobStatus.terminating",
     "ReplicaSetSpec.replicas", "ReplicaSetStatus.terminatingReplicas", "ReplicationControllerSpec.replicas", "StatefulSetSpec.replicas",
-    "PersistentVolumeClaimSpec.volumeAttributesClassName", "Webhook.timeoutSeconds", "ClientIPConfig.timeoutSeconds",
+    "PersistentVolumeClaimSpec.volumeAttributesClassName", "FCVolumeSource.lun", "Webhook.timeoutSeconds", "ClientIPConfig.timeoutSeconds",
 ))  # fmt: skip
 NO_POINTERS = frozenset(("PriorityClass.globalDefault", "PersistentVolumeSpec.storageClassName"))
 

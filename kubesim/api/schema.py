@@ -27,6 +27,7 @@ import orjson
 
 from kubesim.api import field, quantity
 from kubesim.api.errors import ApiError, bad_request
+from kubesim.api.pointers import text_pointers
 from kubesim.kernel.time import parse_time
 
 Object = dict[str, Any]
@@ -277,7 +278,7 @@ def _fits(value: Any, code: str) -> bool:
 
 def _problems(value: Any, at: Field, place: _Place) -> Iterator[Problem]:
     """Depth first, in the order of the manifest. Null is fine everywhere: it means that the field is not there."""
-    if value is None or at.code == "*":
+    if value is None or at.code == "*" or (at.is_custom and at.code not in "am"):
         return
     if at.code == "@":
         yield from _definition_problems(value, at, place)
@@ -362,23 +363,12 @@ def clean(obj: Object, name: str) -> Object:
     return cleaned
 
 
-# Optional strings that are pointers in Go, so that "" is a value of its own; elsewhere an empty one is as if it were not there.
-_TEXT_POINTERS = frozenset((
-    "apiGroup", "appProtocol", "claimName", "deviceClassName", "fsGroupPolicy", "holderIdentity", "hostname", "hostnameOverride",
-    "ingressClassName", "internalTrafficPolicy", "ipFamilyPolicy", "loadBalancerClass", "localhostProfile",
-    "managedBy", "mountPropagation", "namespace", "name", "nodeName", "pathType", "persistentVolumeName", "podReplacementPolicy",
-    "preemptionPolicy", "preferredHolder", "protocol", "recursiveReadOnly", "runtimeClassName", "scope", "service", "storageClassName",
-    "storagePolicyName", "strategy", "timeZone", "trafficDistribution", "type", "url", "path", "volumeAttributesClassName",
-    "volumeMode", "zone", "string", "version",
-))  # fmt: skip
-
-
-def _is_nothing(value: Any, at: Field, name: str, required: tuple[str, ...]) -> bool:
+def _is_nothing(value: Any, at: Field, name: str, owner: Definition) -> bool:
     """Whether a field says nothing once Go has decoded and stored it: null, an empty list, map or text (pointers aside)."""
     if value is None:
         return True
     if value == "" and at.code in "sy":
-        return name not in required and name not in _TEXT_POINTERS
+        return name not in owner.required and name not in text_pointers(owner.name)
     return at.code in "am" and not value and isinstance(value, (list, dict)) and name != "managedFields"  # [] asks to forget them
 
 
@@ -404,11 +394,11 @@ def _clean(value: Any, at: Field) -> Any:
         return _clean_custom(value, known)
     if known is None or not known.fields:
         return value
-    fields, required = known.fields, known.required
+    fields = known.fields
     kept = {
         key: _clean(item, fields[key])
         for key, item in value.items()
-        if key in fields and (item or not _is_nothing(item, fields[key], key, required))
+        if key in fields and (item or not _is_nothing(item, fields[key], key, known))
     }
     return _same_or(kept, value)
 

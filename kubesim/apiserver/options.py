@@ -73,10 +73,11 @@ def write_options(verb: str, query: Mapping[str, str], user_agent: str = "", pat
 def _manager_errors(manager: str) -> list[FieldError]:
     if len(manager.encode()) > MANAGER_BYTES_MAX:
         return [field.too_long("fieldManager", MANAGER_BYTES_MAX)]
-    for index, letter in enumerate(manager):
+    position = 0  # in bytes, as Go counts
+    for letter in manager:
         if not letter.isprintable():
-            shown = field.quote(letter)[1:-1]
-            return [field.invalid("fieldManager", manager, f"invalid character '{shown}' (at position {index})")]
+            return [field.invalid("fieldManager", manager, f"invalid character U+{ord(letter):04X} (at position {position})")]
+        position += len(letter.encode())
     return []
 
 

@@ -1,7 +1,8 @@
 """Make a custom resource's schema known to the tables of ``kubesim.api.schema``, for unknown fields and server-side apply.
 
-Only the shape goes there: which fields there are, what is a list by keys. Types of values are left to ``values``, for a wrong one is an
-invalid object (422), not one that cannot be decoded (400). A definition's name is made of its content, so equal schemas share one.
+The shape goes there: which fields there are, what is a list by keys, which type a server-side apply asks for. Elsewhere types of values
+are left to ``values``, for a wrong one is an invalid object (422), not one that cannot be decoded (400): fields of custom resources say
+``is_custom``. A definition's name is made of its content, so equal schemas share one.
 """
 
 from hashlib import blake2b
@@ -15,6 +16,7 @@ from kubesim.api.schema import Definition, Field
 Object = dict[str, Any]
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 ANYTHING = Field("*")
+SCALARS = {name: Field(code, is_custom=True) for name, code in (("string", "s"), ("integer", "l"), ("number", "n"), ("boolean", "b"))}
 TYPE_FIELDS = {"apiVersion": Field("s"), "kind": Field("s"), "metadata": Field("@", ref=META)}
 
 
@@ -38,7 +40,7 @@ def _define_object(given: Object, name: str, is_resource: bool) -> None:
 
 def _field(given: Object, name: str) -> Field:
     if given.get("x-kubernetes-int-or-string"):
-        return ANYTHING
+        return Field("x", is_custom=True)
     type_ = given.get("type")
     if type_ == "object":
         is_resource = given.get("x-kubernetes-embedded-resource") is True
@@ -53,4 +55,4 @@ def _field(given: Object, name: str) -> Field:
         item = _field(given["items"], f"{name}[]")
         keys = tuple(given.get("x-kubernetes-list-map-keys") or ())
         return Field("a", item, list_type=given.get("x-kubernetes-list-type", "atomic"), list_keys=keys, is_custom=True)
-    return ANYTHING
+    return SCALARS.get(str(type_), ANYTHING)

@@ -43,6 +43,7 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
 
 
 KIND = Kind(
+    update_order="muMS",
     group="",
     version="v1",
     kind="ConfigMap",

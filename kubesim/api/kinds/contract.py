@@ -18,7 +18,10 @@ Object = dict[str, Any]
 
 
 class Column(NamedTuple):
-    """A printer column of ``kubectl get``: ``cell(obj, now_ns)`` gives a JSON value; priority > 0 is shown by ``-o wide`` only."""
+    """A printer column of ``kubectl get``: ``cell(obj, now_ns)`` gives a JSON value; priority > 0 is shown by ``-o wide`` only.
+
+    A column without a name is a cell without a head, as one of upstream's printers has it.
+    """
 
     name: str
     type: str
@@ -62,10 +65,11 @@ class Kind:
     validate_update: Callable[[Object, Object], Sequence[FieldError]] = _no_errors
     validate_status: Callable[[Object, Object], Sequence[FieldError]] = _no_errors
     columns: tuple[Column, ...] = ()
+    field_annotations: tuple[str, ...] = ()  # that are fields of the internal type: answers made of it do not show them
     selectable_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)  # beside metadata.name and .namespace
     has_generation: bool = True  # metadata.generation is 1 at birth and grows when the spec changes
     allow_unconditional_update: bool = True
-    judges_changes_first: bool = False  # of an update: ``validate_update`` before ``validate``
+    update_order: str = "MSmu"  # in which an update is judged, see ``parts.judgement``
     generates_names: bool = True  # False: a generateName is taken as it is, as upstream does where names mean something
     allow_create_on_update: bool = False
     scale: Mapping[str, str] | None = None  # of a custom resource: the JSON paths of its scale subresource

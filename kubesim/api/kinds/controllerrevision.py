@@ -37,6 +37,7 @@ def _controller_cell(revision: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    update_order="mMSu",
     group="apps",
     version="v1",
     kind="ControllerRevision",

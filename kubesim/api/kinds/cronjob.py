@@ -83,6 +83,7 @@ def _containers(cron_job: Object) -> list[Object]:
 
 
 KIND = Kind(
+    update_order="mSu",
     group="batch",
     version="v1",
     kind="CronJob",

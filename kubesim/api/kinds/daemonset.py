@@ -118,7 +118,7 @@ def _node_selector_cell(daemon_set: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
-    judges_changes_first=True,
+    update_order="muS",
     group="apps",
     version="v1",
     kind="DaemonSet",
@@ -134,6 +134,7 @@ KIND = Kind(
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,
+    field_annotations=(TEMPLATE_GENERATION,),
     columns=(
         NAME,
         Column("Desired", "integer", count("status", "desiredNumberScheduled")),

@@ -124,6 +124,7 @@ def _count(*path: str) -> Any:
 
 
 KIND = Kind(
+    update_order="mSu",
     group="apps",
     version="v1",
     kind="Deployment",
@@ -136,6 +137,7 @@ KIND = Kind(
     prepare_create=empty_status,
     prepare_update=keep_status,
     prepare_status=_prepare_status,
+    field_annotations=("deprecated.deployment.rollback.to",),
     validate=_validate,
     validate_update=_validate_update,
     validate_status=_validate_status,

@@ -50,6 +50,7 @@ def _endpoints_cell(endpoints: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    update_order="mMS",
     group="",
     version="v1",
     kind="Endpoints",

@@ -25,14 +25,15 @@ def _default(endpoint_slice: Object) -> Object:
     return {**filled, **missing} if missing else filled
 
 
-def _endpoint_errors(endpoint: Object, address_type: str, path: str) -> list[FieldError]:
+def _endpoint_errors(endpoint: Object, address_type: str, path: str, known: Sequence[Any]) -> list[FieldError]:
+    """Errors of an endpoint. Addresses that were there before (``known``: the lists of them) may stay as they are."""
     wrong: list[FieldError] = []
     addresses = endpoint.get("addresses") or ()
     if not addresses:
         wrong.append(field.required(f"{path}.addresses", "must contain at least 1 address"))
     elif len(addresses) > ADDRESSES_MAX:
         wrong.append(field.too_many(f"{path}.addresses", len(addresses), ADDRESSES_MAX))
-    for index, address in enumerate(addresses):
+    for index, address in enumerate(addresses if addresses not in known else ()):
         at = f"{path}.addresses[{index}]"
         if address_type == "FQDN":
             wrong += [field.invalid(at, address, message) for message in names.check_dns_subdomain(address)]
@@ -62,7 +63,7 @@ def _port_errors(ports: Sequence[Object]) -> list[FieldError]:
     return wrong
 
 
-def _body_errors(endpoint_slice: Object) -> list[FieldError]:
+def _body_errors(endpoint_slice: Object, old: Object | None = None) -> list[FieldError]:
     address_type = endpoint_slice.get("addressType", "")
     wrong: list[FieldError] = []
     if not address_type:
@@ -73,8 +74,9 @@ def _body_errors(endpoint_slice: Object) -> list[FieldError]:
     if len(endpoints) > ENDPOINTS_MAX:
         wrong.append(field.too_many("endpoints", len(endpoints), ENDPOINTS_MAX))
     else:
+        known = [endpoint.get("addresses") for endpoint in (old or {}).get("endpoints") or ()]
         for index, endpoint in enumerate(endpoints):
-            wrong += _endpoint_errors(endpoint, address_type, f"endpoints[{index}]")
+            wrong += _endpoint_errors(endpoint, address_type, f"endpoints[{index}]", known)
     return wrong + _port_errors(endpoint_slice.get("ports") or ())
 
 
@@ -83,7 +85,7 @@ def _validate(endpoint_slice: Object) -> Sequence[FieldError]:
 
 
 def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
-    wrong = metadata_update_errors(new, old)
+    wrong = metadata_update_errors(new, old) + _body_errors(new, old)
     return wrong + immutable_errors(new.get("addressType"), old.get("addressType"), "addressType")
 
 
@@ -103,6 +105,7 @@ def _endpoints_cell(endpoint_slice: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    update_order="Mu",
     group="discovery.k8s.io",
     version="v1",
     kind="EndpointSlice",

@@ -172,6 +172,7 @@ def _minimum_cell(autoscaler: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    update_order="mSu",
     group="autoscaling",
     version="v2",
     kind="HorizontalPodAutoscaler",

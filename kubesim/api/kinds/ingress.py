@@ -171,6 +171,7 @@ def _class_cell(ingress: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    update_order="mMSu",
     group="networking.k8s.io",
     version="v1",
     kind="Ingress",

@@ -83,6 +83,7 @@ def _parameters_cell(class_: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    update_order="muMS",
     group="networking.k8s.io",
     version="v1",
     kind="IngressClass",

@@ -11,6 +11,7 @@ from kubesim.api.kinds.parts.checks import text_errors
 from kubesim.api.kinds.parts.columns import NAME
 from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors, metadata_update_errors
 from kubesim.api.kinds.parts.shape import get_in
+from kubesim.api.kinds.parts.table import age_cell
 
 Object = dict[str, Any]
 
@@ -64,7 +65,7 @@ KIND = Kind(
     schema="io.k8s.api.networking.v1.IPAddress",
     validate=_validate,
     validate_update=_validate_update,
-    columns=(NAME, Column("ParentRef", "string", _parent_cell)),
+    columns=(NAME, Column("ParentRef", "string", _parent_cell), Column("", "", age_cell)),  # printIPAddress: an age without a head
     has_generation=False,
     generates_names=False,
 )

@@ -77,8 +77,11 @@ def _generated_selector_errors(job: Object) -> list[FieldError]:
 
 def _validate(job: Object) -> Sequence[FieldError]:
     spec = job["spec"]
-    wrong = metadata_errors(_without_shared_labels(job)) + _generated_selector_errors(job) + job_spec_errors(spec, "spec")
-    at = job_selector_errors(spec, "spec")
+    return metadata_errors(_without_shared_labels(job)) + _generated_selector_errors(job) + _spec_errors(spec)
+
+
+def _spec_errors(spec: Object) -> list[FieldError]:
+    wrong, at = job_spec_errors(spec, "spec"), job_selector_errors(spec, "spec")
     return wrong + (at or selector_matches_template_errors(spec.get("selector"), spec.get("template") or {}, "spec.template"))
 
 
@@ -87,6 +90,7 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
     after, before = new["spec"], old["spec"]
     if after is before:
         return wrong
+    wrong += _spec_errors(after)  # ValidateJobSpecUpdate looks at all of it once more
     if before.get("completionMode") != "Indexed" or after.get("completions") != after.get("parallelism"):
         wrong += immutable_errors(after.get("completions"), before.get("completions"), "spec.completions")
     wrong += immutable_errors(after.get("selector"), before.get("selector"), "spec.selector")

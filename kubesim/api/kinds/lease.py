@@ -41,6 +41,7 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
 
 
 KIND = Kind(
+    update_order="mSu",
     group="coordination.k8s.io",
     version="v1",
     kind="Lease",

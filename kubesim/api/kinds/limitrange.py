@@ -90,6 +90,7 @@ def _validate(limit_range: Object) -> Sequence[FieldError]:
 
 
 KIND = Kind(
+    update_order="MS",
     group="",
     version="v1",
     kind="LimitRange",

@@ -106,6 +106,7 @@ def _block_errors(block: Object, path: str) -> list[FieldError]:
 
 
 KIND = Kind(
+    update_order="MSmS",
     group="networking.k8s.io",
     version="v1",
     kind="NetworkPolicy",

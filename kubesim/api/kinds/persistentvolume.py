@@ -121,6 +121,7 @@ def _claim_cell(volume: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    update_order="MSMSmu",
     group="",
     version="v1",
     kind="PersistentVolume",

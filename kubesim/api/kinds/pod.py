@@ -109,6 +109,7 @@ def _validate_create(pod: Object) -> Sequence[FieldError]:
 
 
 KIND = Kind(
+    update_order="mMSu",
     group="",
     version="v1",
     kind="Pod",

@@ -56,6 +56,7 @@ def _amount(name: str) -> Any:
 
 
 KIND = Kind(
+    update_order="MS",
     group="policy",
     version="v1",
     kind="PodDisruptionBudget",

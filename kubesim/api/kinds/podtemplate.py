@@ -28,6 +28,7 @@ def _containers(template: Object, name: str) -> str:
 
 
 KIND = Kind(
+    update_order="mSu",
     group="",
     version="v1",
     kind="PodTemplate",

@@ -52,6 +52,7 @@ def _count(*path: str) -> Any:
 
 
 KIND = Kind(
+    update_order="mSu",
     group="apps",
     version="v1",
     kind="ReplicaSet",

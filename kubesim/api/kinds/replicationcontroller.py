@@ -54,6 +54,7 @@ def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:
 
 
 KIND = Kind(
+    update_order="MSmS",
     group="",
     version="v1",
     kind="ReplicationController",

@@ -110,6 +110,7 @@ def _usage(limits: bool) -> Any:
 
 
 KIND = Kind(
+    update_order="mSu",
     group="",
     version="v1",
     kind="ResourceQuota",

@@ -11,7 +11,7 @@ from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.metadata import metadata_update_errors
 from kubesim.api.kinds.parts.service_validation import service_errors, service_status_errors, service_update_errors
-from kubesim.api.kinds.parts.shape import change, changed_spec, each, fill, get_in, keep_all_but_status, keep_status, without
+from kubesim.api.kinds.parts.shape import change, change_each, changed_spec, each, fill, get_in, keep_all_but_status, keep_status, without
 from kubesim.api.kinds.parts.table import NONE, labels_text
 
 Object = dict[str, Any]
@@ -41,7 +41,18 @@ def _default_spec(spec: Object) -> Object:
 
 
 def _default(service: Object) -> Object:
-    return changed_spec(service, _default_spec)
+    filled = changed_spec(service, _default_spec)
+    if get_in(filled, "spec", "type") != LOAD_BALANCER or not get_in(filled, "status", "loadBalancer", "ingress"):
+        return filled
+    return change(filled, "status", lambda status: change(status, "loadBalancer", _default_balancer))
+
+
+def _default_balancer(balancer: Object) -> Object:
+    return change_each(balancer, "ingress", _default_ingress)
+
+
+def _default_ingress(ingress: Object) -> Object:
+    return fill(ingress, {"ipMode": "VIP"}) if ingress.get("ip") else ingress
 
 
 def _prepare_create(service: Object) -> Object:
@@ -85,6 +96,7 @@ def _validate_status(new: Object, old: Object) -> Sequence[FieldError]:
 
 
 KIND = Kind(
+    update_order="muMS",
     group="",
     version="v1",
     kind="Service",

@@ -5,6 +5,7 @@ from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
 
 KIND = Kind(
+    update_order="muMS",
     group="",
     version="v1",
     kind="ServiceAccount",

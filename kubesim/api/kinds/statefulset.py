@@ -12,7 +12,7 @@ from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.counts import int_or_percent_errors, is_zero, not_above_all_errors
 from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors, not_negative_errors
 from kubesim.api.kinds.parts.pod_spec import default_template
-from kubesim.api.kinds.parts.shape import change, change_each, changed_spec, fill, get_in, keep_all_but_status, keep_status
+from kubesim.api.kinds.parts.shape import change, change_each, changed_spec, fill, get_in, keep_all_but_status, keep_status, without
 from kubesim.api.kinds.parts.workload import selector_errors, status_count_errors, template_errors
 
 Object = dict[str, Any]
@@ -62,7 +62,22 @@ def _default(stateful_set: Object) -> Object:
 
 
 def _prepare_create(stateful_set: Object) -> Object:
-    return {**stateful_set, "status": {"replicas": 0, "availableReplicas": 0}}
+    return {**_without_gated_fields(stateful_set, None), "status": {"replicas": 0, "availableReplicas": 0}}
+
+
+def _prepare_update(new: Object, old: Object) -> Object:
+    return keep_status(_without_gated_fields(new, old), old)
+
+
+def _without_gated_fields(stateful_set: Object, old: Object | None) -> Object:
+    """MaxUnavailableStatefulSet is off: ``maxUnavailable`` goes, unless it is in use (dropStatefulSetDisabledFields)."""
+    path = ("spec", "updateStrategy", "rollingUpdate")
+    if "maxUnavailable" not in (get_in(stateful_set, *path) or ()) or get_in(old or {}, *path, "maxUnavailable") is not None:
+        return stateful_set
+    return changed_spec(
+        stateful_set,
+        lambda spec: change(spec, "updateStrategy", lambda way: change(way, "rollingUpdate", lambda each: without(each, "maxUnavailable"))),
+    )
 
 
 def _prepare_status(new: Object, old: Object) -> Object:
@@ -131,6 +146,7 @@ def _ready_cell(stateful_set: Object, now_ns: int) -> str:
 
 
 KIND = Kind(
+    update_order="mSu",
     group="apps",
     version="v1",
     kind="StatefulSet",
@@ -141,7 +157,7 @@ KIND = Kind(
     subresources=("scale", "status"),
     default=_default,
     prepare_create=_prepare_create,
-    prepare_update=keep_status,
+    prepare_update=_prepare_update,
     prepare_status=_prepare_status,
     validate=_validate,
     validate_update=_validate_update,

@@ -7,6 +7,7 @@ Upstream: the status strategies under pkg/registry/*/*/strategy.go.
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from kubesim.api.kinds.parts.judgement import status_errors
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.verbs.patch import wish_of
@@ -59,7 +60,5 @@ def status_update(server: "ApiServer", resource: Resource, request: Request, new
         complete = server.fields.changed(resource, request, complete, old)
     obj = kind.prepare_status(complete, old)
     obj = STAMPS[resource.name](server, obj, old) if resource.name in STAMPS else obj
-    errors = kind.validate_status(obj, old)
-    if errors:
-        refuse(resource, obj, errors)
+    refuse(resource, obj, status_errors(kind, obj, old))
     return server.fields.settled(obj, old) if is_tracked else obj

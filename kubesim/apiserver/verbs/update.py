@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubesim.api import field
 from kubesim.api.errors import FieldError, bad_request, conflict, invalid, not_found
-from kubesim.api.kinds.parts.metadata import metadata_update_errors
+from kubesim.api.kinds.parts.judgement import update_errors
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import UPDATE, Attributes
 from kubesim.apiserver.deletion import may_vanish
@@ -78,12 +78,7 @@ def whole_update(server: "ApiServer", resource: Resource, request: Request, new:
         obj = extension.prepare_update(obj, old)
     if kind.has_generation and meta.is_next_generation(resource, obj, old):
         obj = with_next_generation(obj, old)
-    errors = [*kind.validate(obj), *kind.validate_update(obj, old)]
-    if errors and kind.judges_changes_first:
-        errors = [*kind.validate_update(obj, old), *kind.validate(obj)]
-    if errors:
-        # Upstream checks the metadata in BeforeUpdate and again in each strategy; clients see both among the causes.
-        raise invalid(kind.kind, request.name, [*metadata_update_errors(obj, old), *errors], kind.group)
+    refuse(resource, obj, update_errors(kind, obj, old))
     attributes.obj = obj
     if "warnings" in request.options:
         warn(resource, request, obj, old)

@@ -32,9 +32,19 @@ def go_kind(kind: Kind, is_list: bool) -> str:
     return f"*{group}.{kind.kind}{'List' if is_list else ''}"
 
 
-def partial(obj: Object, version: str = "v1") -> Object:
-    """An object's metadata alone."""
-    return {"kind": PARTIAL, "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+def partial(obj: Object, version: str = "v1", kind: Kind | None = None) -> Object:
+    """An object's metadata alone, as the internal type of its kind has it."""
+    return {"kind": PARTIAL, "apiVersion": f"meta.k8s.io/{version}", "metadata": _internal_metadata(obj["metadata"], kind)}
+
+
+def _internal_metadata(metadata: Object, kind: Kind | None) -> Object:
+    """Metadata without the annotations that are fields of the internal type, of which upstream makes these answers."""
+    annotations = metadata.get("annotations")
+    if kind is None or not kind.field_annotations or not annotations or annotations.keys().isdisjoint(kind.field_annotations):
+        return metadata
+    kept = {name: value for name, value in annotations.items() if name not in kind.field_annotations}
+    rest = {name: value for name, value in metadata.items() if name != "annotations"}
+    return {**rest, "annotations": kept} if kept else rest
 
 
 def partial_answer(answer: Object, kind: Kind, form: Form, is_list: bool) -> Object:
@@ -42,10 +52,10 @@ def partial_answer(answer: Object, kind: Kind, form: Form, is_list: bool) -> Obj
     if form.transform == PARTIAL:
         if is_list:
             raise _refused(f"you requested PartialObjectMetadata, but the requested object is a list ({go_kind(kind, True)})")
-        return partial(answer, form.version)
+        return partial(answer, form.version, kind)
     if not is_list:
         raise _refused(f"you requested PartialObjectMetadataList, but the requested object is not a list ({go_kind(kind, False)})")
-    items = [partial(item, form.version) for item in answer["items"]] or None
+    items = [partial(item, form.version, kind) for item in answer["items"]] or None
     return {"kind": PARTIAL_LIST, "apiVersion": f"meta.k8s.io/{form.version}", "metadata": answer["metadata"], "items": items}
 
 
@@ -64,6 +74,7 @@ def column_definitions(columns: Sequence[Column]) -> list[Object]:
             "priority": column.priority,
         }
         for column in columns
+        if column.name
     ]
 
 
@@ -72,13 +83,14 @@ def _description(name: str) -> str:
     return schema.description(OBJECT_META, field) if field else ""
 
 
-def row(obj: Object, columns: Sequence[Column], now_ns: int, include: str, version: str = "v1", is_pod: bool = False) -> Object:
+def row(obj: Object, columns: Sequence[Column], now_ns: int, include: str, version: str = "v1", kind: Kind | None = None) -> Object:
     """One object as a row; ``include`` says how much of the object comes along."""
     found: Object = {"cells": [column.cell(obj, now_ns) for column in columns]}
-    condition = _COMPLETED.get((obj.get("status") or {}).get("phase", "")) if is_pod else None
+    are_pods = kind is not None and kind.resource == "pods"
+    condition = _COMPLETED.get((obj.get("status") or {}).get("phase", "")) if are_pods else None
     if condition is not None:
         found["conditions"] = [condition]
-    found["object"] = None if include == "None" else obj if include == "Object" else partial(obj, version)
+    found["object"] = None if include == "None" else obj if include == "Object" else partial(obj, version, kind)
     return found
 
 
@@ -92,7 +104,7 @@ _NIL_ROWS = frozenset(("csistoragecapacities.storage.k8s.io",))
 
 def table(objects: Sequence[Object], metadata: Object, kind: Kind, now_ns: int, include: str, form: Form) -> Object:
     """Objects of a kind as a Table."""
-    found = plain_table(objects, metadata, kind.columns, now_ns, include, form, kind.resource == "pods")
+    found = plain_table(objects, metadata, kind.columns, now_ns, include, form, kind)
     if not objects and (kind.resource in _NIL_ROWS or any(column.name == "Created At" for column in kind.columns)):
         found["rows"] = None
     return found
@@ -105,7 +117,7 @@ def plain_table(
     now_ns: int,
     include: str,
     form: Form,
-    are_pods: bool = False,
+    kind: Kind | None = None,
 ) -> Object:
     """Objects as a Table with some columns."""
     return {
@@ -113,5 +125,5 @@ def plain_table(
         "apiVersion": f"meta.k8s.io/{form.version}",
         "metadata": metadata,
         "columnDefinitions": column_definitions(columns),
-        "rows": [row(obj, columns, now_ns, include, form.version, are_pods) for obj in objects],
+        "rows": [row(obj, columns, now_ns, include, form.version, kind) for obj in objects],
     }

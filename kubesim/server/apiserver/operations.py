@@ -91,7 +91,7 @@ class Operations:
             forms.check_include(include)
             table = self._table(stored["items"], answer["items"], answer["metadata"], kind, include, form)
             return Answer(200, self.encoder.any(table, form.media), form.media)
-        return Answer(200, self.encoder.any(forms.partial_answer(answer, kind, form, True), form.media), form.media)
+        return Answer(200, self.encoder.any(forms.partial_answer(stored, kind, form, True), form.media), form.media)
 
     def _plain_list(self, call: Call, answer: Object, kind: Kind) -> Answer:
         items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in answer["items"]]
@@ -254,7 +254,7 @@ class Operations:
             metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
             table = self._table([stored], [obj], metadata, kind, include, form)
             return Answer(status, self.encoder.any(table, form.media), form.media)
-        return Answer(status, self.encoder.any(forms.partial_answer(obj, kind, form, False), form.media), form.media)
+        return Answer(status, self.encoder.any(forms.partial_answer(stored, kind, form, False), form.media), form.media)
 
     def _table(self, stored: Objects, shown: Objects, metadata: Object, kind: Kind, include: str, form: Form) -> Object:
         """A table: the cells from the stored objects, the objects beside them as they are shown."""

@@ -102,7 +102,7 @@ class EventEncoder:
     def _transformed(self, stored: Object, obj: Object) -> Object:
         form = self._form
         if form.transform != TABLE:
-            return forms.partial(obj, form.version)
+            return forms.partial(stored, form.version, self._kind)
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         answer = forms.table([stored], metadata, self._kind, self._now_ns(), self._include, form)
         if self._include == "Object":
