@@ -169,6 +169,16 @@ class Cluster:
         self._known_node(name)
         self.parts.kubelets.restore(name)
 
+    def shutdown_node(self, name: str) -> None:
+        """Shut a node down, gracefully if its kubelet is configured so (``KubeletConfig.shutdown_grace_ns``). Raises ValueError."""
+        self._known_node(name)
+        self.parts.kubelets.shut_down(name)
+
+    def add_static_pod(self, node: str, pod: Object) -> None:
+        """Give a node a Pod to run by itself, as from a file; its mirror appears in the API. Raises ValueError."""
+        self._known_node(node)
+        self.parts.kubelets.add_static_pod(node, pod)
+
     def _known_node(self, name: str) -> None:
         if self.apiserver.peek("nodes", "", name) is None:
             raise ValueError(f"there is no node called {name!r}; expected one of the {len(self.config.nodes)} nodes of this cluster")

@@ -40,6 +40,8 @@ class KubeletConfig:
     eviction_pod_grace_ns_max: int = 0  # of Pods that a soft threshold evicts
     eviction_transition_ns: int = 5 * MINUTE  # a condition of pressure stays this long after it was last observed
     eviction_monitor_ns: int = 10 * SECOND
+    shutdown_grace_ns: int = 0  # of a graceful shutdown in all; 0: the power is cut
+    shutdown_critical_grace_ns: int = 0  # the part of it that is kept for critical Pods
     image_gc_high_percent: int = 85
     image_gc_low_percent: int = 80
     image_gc_age_ns_min: int = 2 * MINUTE

@@ -8,13 +8,15 @@ Changes nothing and remembers nothing about single Pods.
 Upstream: pkg/apis/core/v1/helper/qos, k8s.io/component-helpers/resource (PodRequests), pkg/kubelet/status.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from kubesim.api.quantity import milli_value, value
 from kubesim.apiserver.requests import Object
 from kubesim.kernel.time import SECOND
 
-INIT, SIDECAR, APP = 0, 1, 2
+INIT, SIDECAR, APP, EPHEMERAL = 0, 1, 2, 3
+FIELDS = ("initContainers", "initContainers", "containers", "ephemeralContainers")
 STARTUP, READINESS, LIVENESS = 0, 1, 2
 PROBE_FIELDS = ("startupProbe", "readinessProbe", "livenessProbe")
 PROBE_NAMES = ("Startup", "Readiness", "Liveness")
@@ -50,7 +52,7 @@ class Need:
 
 
 class ContainerFacts:
-    """One container of a template; ``index`` counts init containers first, then ordinary ones."""
+    """One container of a template; ``index`` counts init containers first, then ordinary ones, then ephemeral ones."""
 
     __slots__ = (
         "creating", "environment", "field_path", "has_post_start", "has_pre_stop", "image", "index", "kind", "name", "present_message",
@@ -63,11 +65,12 @@ class ContainerFacts:
         self.spec = spec
         self.name: str = spec["name"]
         self.image: str = spec.get("image", "")
-        self.field_path = f"spec.{'containers' if kind == APP else 'initContainers'}{{{self.name}}}"
+        self.field_path = f"spec.{FIELDS[kind]}{{{self.name}}}"
         self.pull_policy: str = spec.get("imagePullPolicy") or default_pull_policy(self.image)
         self.restart = _restart_policy(kind, spec, pod_restart)
         self.probes: tuple[ProbeFacts | None, ...] = tuple(
-            ProbeFacts(probe, spec[field]) if kind != INIT and spec.get(field) else None for probe, field in enumerate(PROBE_FIELDS)
+            ProbeFacts(probe, spec[field]) if kind in (SIDECAR, APP) and spec.get(field) else None
+            for probe, field in enumerate(PROBE_FIELDS)
         )
         lifecycle = spec.get("lifecycle") or {}
         self.has_post_start = bool(lifecycle.get("postStart"))
@@ -84,6 +87,8 @@ def _restart_policy(kind: int, spec: Object, pod_restart: str) -> str:
     """The policy of one container: a sidecar's is Always; an init container that failed is tried again unless the Pod says Never."""
     if kind == SIDECAR:
         return "Always"
+    if kind == EPHEMERAL:
+        return "Never"
     own = spec.get("restartPolicy") or pod_restart
     return "OnFailure" if kind == INIT and own == "Always" else own
 
@@ -233,18 +238,22 @@ class TemplateFacts:
     """Everything about a template; ``memo`` keeps the status fragments that its Pods share."""
 
     __slots__ = (
-        "active_deadline_ns", "all_indexes", "containers", "cpu", "creating_status", "empty_dirs", "ephemeral", "grace_ns",
-        "has_init", "host_network", "host_ports", "init_creating_status", "memo", "memory", "qos", "readiness_gates",
-        "requests", "restart_policy", "scalars", "simple", "spec", "twin", "unserved", "volume_needs",
+        "active_deadline_ns", "all_indexes", "app_order", "containers", "cpu", "creating_status", "empty_dirs", "ephemeral",
+        "ephemeral_order", "grace_ns", "has_ephemeral", "has_init", "host_network", "host_ports", "init_creating_status", "memo",
+        "memory", "qos", "readiness_gates", "requests", "restart_policy", "scalars", "simple", "spec", "twin", "unserved", "volume_needs",
     )  # fmt: skip
 
-    def __init__(self, spec: Object) -> None:
+    def __init__(self, spec: Object, known: Sequence[str] = ()) -> None:
         self.spec = spec
         self.twin = dict(spec)  # ours: takes each Pod's node name, so that one comparison in C tells the usual case
         self.restart_policy: str = spec.get("restartPolicy") or "Always"
         init = spec.get("initContainers") or ()
         self.has_init = bool(init)
-        self.containers = _containers(init, spec["containers"], self.restart_policy)
+        ephemeral = spec.get("ephemeralContainers") or ()
+        if known:  # those that are there keep their index, wherever a patch has put the new ones
+            ephemeral = sorted(ephemeral, key=lambda each: known.index(each["name"]) if each["name"] in known else len(known))
+        self.has_ephemeral = bool(ephemeral)
+        self.containers = _containers(init, spec["containers"], ephemeral, self.restart_policy)
         self.all_indexes = tuple(range(len(self.containers)))
         self.requests = pod_requests(spec)
         self.cpu = self.requests.get("cpu", 0)
@@ -264,8 +273,11 @@ class TemplateFacts:
         self.volume_needs = tuple(need for volume in volumes for need in _volume_needs(volume))
         self.unserved = tuple(volume for volume in volumes if not SERVED_VOLUMES & volume.keys())
         self.simple = not (self.has_init or self.volume_needs or self.unserved)
-        self.creating_status: list[Any] = [each.creating for each in self.containers if each.kind == APP]
-        self.init_creating_status: list[Any] = [each.creating for each in self.containers if each.kind != APP]
+        ordered = sorted(self.containers, key=lambda each: each.name)  # the order of upstream's statuses, but for init containers
+        self.app_order = tuple(each.index for each in ordered if each.kind == APP)
+        self.ephemeral_order = tuple(each.index for each in ordered if each.kind == EPHEMERAL)
+        self.creating_status: list[Any] = [self.containers[index].creating for index in self.app_order]
+        self.init_creating_status: list[Any] = [each.creating for each in self.containers if each.kind < APP]
         self.memo: dict[Any, Any] = {}
 
     def matches(self, spec: Object) -> bool:
@@ -291,13 +303,15 @@ class TemplateFacts:
         )
 
 
-def _containers(init: Any, ordinary: Any, restart_policy: str) -> tuple[ContainerFacts, ...]:
+def _containers(init: Any, ordinary: Any, ephemeral: Any, restart_policy: str) -> tuple[ContainerFacts, ...]:
     found: list[ContainerFacts] = []
     for spec in init:
         kind = SIDECAR if spec.get("restartPolicy") == "Always" else INIT
         found.append(ContainerFacts(len(found), kind, spec, restart_policy, True))
     for spec in ordinary:
         found.append(ContainerFacts(len(found), APP, spec, restart_policy, bool(init)))
+    for spec in ephemeral:
+        found.append(ContainerFacts(len(found), EPHEMERAL, spec, restart_policy, False))
     return tuple(found)
 
 
@@ -309,8 +323,13 @@ class FactsCache:
     def __init__(self) -> None:
         self._entries: dict[int, TemplateFacts] = {}
 
-    def of(self, spec: Object) -> TemplateFacts:
-        """The facts of a Pod's spec. O(1) for a known template, else O(size of the spec)."""
+    def of(self, spec: Object, known: Sequence[str] = ()) -> TemplateFacts:
+        """The facts of a Pod's spec; ``known`` are the names of ephemeral containers that it has already, in their order.
+
+        O(1) for a known template, else O(size of the spec).
+        """
+        if spec.get("ephemeralContainers"):  # of one Pod only, and its other parts are still those of the template
+            return TemplateFacts(spec, known)
         containers = spec["containers"]
         facts = self._entries.get(id(containers))
         if facts is not None and facts.spec["containers"] is containers and facts.matches(spec):

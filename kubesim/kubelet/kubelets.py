@@ -24,6 +24,7 @@ from kubesim.kubelet.node_agent import NodeAgent
 from kubesim.kubelet.pod_state import KILL, POKE
 from kubesim.kubelet.pod_worker import PodWorker
 from kubesim.kubelet.registration import complete_node
+from kubesim.kubelet.shutdown import periods_of
 
 
 class Kubelets:
@@ -40,6 +41,7 @@ class Kubelets:
         config = self.config
         limits = (config.eviction_hard, config.eviction_soft, config.eviction_soft_grace, config.eviction_reclaim)
         self.thresholds = parse_thresholds(*limits)
+        self.shutdown_periods = periods_of(config.shutdown_grace_ns, config.shutdown_critical_grace_ns)
         self.factory = factory or InformerFactory(link)
         self.facts = FactsCache()
         self.image_refs: dict[str, str] = {}
@@ -90,6 +92,14 @@ class Kubelets:
     def restore(self, name: str) -> None:
         """A failed node comes back: it registers as ready, ends what was deleted meanwhile and starts the rest anew."""
         self.node(name).restore()
+
+    def shut_down(self, name: str) -> None:
+        """Shut a node down: gracefully when the configuration says so (``shutdown_grace_ns``), else like ``fail``."""
+        self.node(name).shut_down()
+
+    def add_static_pod(self, name: str, pod: Object) -> None:
+        """Run a static Pod on a node; a mirror of it appears in the API. Raises ValueError."""
+        self.node(name).add_static(pod)
 
     def disconnect(self, name: str) -> None:
         """Cut a node off from the apiserver; its containers run on."""
@@ -163,7 +173,10 @@ class Kubelets:
         """The worker of a Pod. Raises ValueError when no node has it."""
         pod = self._pods.objects.get(f"{namespace}/{name}")
         agent = self.nodes.get(pod["spec"].get("nodeName", "")) if pod is not None else None
-        worker = agent.workers.get(pod["metadata"]["uid"]) if agent is not None and pod is not None else None
+        worker: PodWorker | None = None
+        if agent is not None and pod is not None:
+            uid = pod["metadata"]["uid"]
+            worker = agent.workers.get(uid) or agent.mirrors.get(uid)
         if worker is None:
             raise ValueError(f"Pod {namespace}/{name} is on no node of this cluster")
         return worker

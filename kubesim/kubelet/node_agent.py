@@ -24,6 +24,8 @@ from kubesim.kubelet.models.contract import PodBehaviour
 from kubesim.kubelet.pod_state import GONE, REBOOT, REJECT, START, UPDATE
 from kubesim.kubelet.pod_worker import PodWorker
 from kubesim.kubelet.registration import address_of, lease_of, ready_conditions, registered, reported_images
+from kubesim.kubelet.shutdown import REFUSAL, Shutdown
+from kubesim.kubelet.static_pods import StaticPodWorker, delete_mirror, is_mirror, static_pod
 from kubesim.kubelet.status import Host
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ class NodeAgent:
 
     __slots__ = (
         "alive", "awaited_images", "connected", "host", "images", "images_bytes_max", "inbox", "kernel", "kubelets", "lease", "link",
-        "model", "monitor", "name", "network", "node", "recorder", "registered_ns", "report_is_due", "reported", "resources", "runtime",
-        "stream", "user", "workers",
+        "mirrors", "model", "monitor", "name", "network", "node", "recorder", "registered_ns", "report_is_due", "reported", "resources",
+        "runtime", "shutdown", "static", "stream", "user", "workers",
     )  # fmt: skip
 
     def __init__(self, kubelets: "Kubelets", node: Object) -> None:
@@ -66,6 +68,9 @@ class NodeAgent:
         self.report_is_due = False
         self.reported: list[Object] = []
         self.registered_ns = self.kernel.now_ns
+        self.static: dict[tuple[str, str], StaticPodWorker] = {}
+        self.mirrors: dict[str, StaticPodWorker] = {}  # by the mirror's uid
+        self.shutdown: Shutdown | None = None
         self.monitor: NodeMonitor | None = None  # made when something on the node uses what the node can run out of
 
     # Pods
@@ -81,12 +86,21 @@ class NodeAgent:
                 worker.handle((GONE,))
             else:
                 worker.observe(new)
+        elif uid in self.mirrors:
+            self.mirrors[uid].observe_mirror(new)
         elif new is not None:
             self._arrive(uid, new)
 
     def _arrive(self, uid: str, pod: Object) -> None:
         """A Pod was bound to this node: admit or refuse it. One that has ended already has nothing left here."""
         metadata, spec = pod["metadata"], pod["spec"]
+        if "annotations" in metadata and is_mirror(pod):
+            static = self.static.get((metadata["namespace"], metadata["name"]))
+            if static is None:
+                delete_mirror(self, pod)
+            else:
+                static.take_mirror(pod)
+            return
         is_deleted = "deletionTimestamp" in metadata
         if (pod.get("status") or {}).get("phase") in TERMINAL and not is_deleted:
             return
@@ -98,13 +112,37 @@ class NodeAgent:
         if is_deleted:
             worker.handle((UPDATE, pod, facts))
             return
+        self._admit(worker, facts, spec)
+
+    def _admit(self, worker: PodWorker, facts: TemplateFacts, spec: Object) -> None:
         refusal = self._under_pressure(facts, worker) or admit(facts, spec, self.resources)
+        if refusal is None and self.shutdown is not None:
+            refusal = REFUSAL
         if refusal is not None:
             worker.handle((REJECT, *refusal))
             return
         self.resources.take(facts)
         worker.taken = facts
         worker.handle((START,))
+
+    def add_static(self, pod: Object) -> None:
+        """Run a Pod that the node has from a file. Raises ValueError for one that is none, or is here already."""
+        full = static_pod(pod, self.name, self.kernel.now_ns)
+        metadata, spec = full["metadata"], full["spec"]
+        key = (metadata["namespace"], metadata["name"])
+        if key in self.static:
+            raise ValueError(f"static Pod {key[1]!r}: node {self.name!r} has it already")
+        facts = self.kubelets.facts.of(spec)
+        worker = StaticPodWorker(self, full, facts, self.adopt_behaviour(full))
+        self.workers[worker.uid] = self.static[key] = worker
+        self._admit(worker, facts, spec)
+
+    def remove_static(self, name: str, namespace: str = "default") -> None:
+        """The file of a static Pod is gone: it stops, and its mirror goes. Raises ValueError when there is none of this name."""
+        key = (namespace, f"{name}-{self.name}")
+        if key not in self.static:
+            raise ValueError(f"static Pod {name!r}: node {self.name!r} has none of this name")
+        self.static.pop(key).remove()
 
     def _under_pressure(self, facts: TemplateFacts, worker: PodWorker) -> Refusal | None:
         if self.monitor is None or not self.monitor.conditions:
@@ -134,6 +172,8 @@ class NodeAgent:
     def forget(self, worker: PodWorker) -> None:
         """A Pod is gone from the API and from the node."""
         self.workers.pop(worker.uid, None)
+        if isinstance(worker, StaticPodWorker):
+            worker.forgotten()
         self.runtime.behaviours.pop(worker.uid, None)
 
     # Images
@@ -275,11 +315,20 @@ class NodeAgent:
 
     # Failure and return
 
+    def shut_down(self) -> None:
+        """Power off in an orderly way, if the kubelet's configuration gives it time; else at once."""
+        periods = self.kubelets.shutdown_periods
+        if not periods:
+            self.fail()
+        elif self.alive and self.shutdown is None:
+            self.shutdown = Shutdown(self, periods)
+
     def fail(self) -> None:
         """Power off: the kubelet and all containers stop at once."""
         if not self.alive:
             return
         self.alive = False
+        self.shutdown = None
         self._end_lease()
         now_ns = self.kernel.now_ns
         self.images.abort(now_ns)

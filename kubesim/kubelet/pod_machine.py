@@ -14,7 +14,7 @@ from kubesim.apiserver.requests import Object
 from kubesim.kernel.time import SECOND, format_duration, format_time
 from kubesim.kubelet import closing, probing
 from kubesim.kubelet.backoff import BACKOFF_NS_MAX, Backoff
-from kubesim.kubelet.facts import APP, INIT, SIDECAR, TemplateFacts
+from kubesim.kubelet.facts import APP, EPHEMERAL, INIT, SIDECAR, TemplateFacts
 from kubesim.kubelet.pod_state import (
     EXITED,
     FAILED,
@@ -103,6 +103,10 @@ def _take_facts(state: PodState, facts: TemplateFacts, now_ns: int, calls: list[
         if changed and container.status == RUNNING and not state.closing:
             container.past().force = True
             closing.stop(container, facts.grace_ns, f"Container {new.name} definition changed, will be restarted", calls)
+    if len(facts.containers) > len(state.containers):  # ephemeral ones are only ever added
+        state.containers += [Container(each) for each in facts.containers[len(state.containers) :]]
+        state.dirty = state.dirty or not state.done
+        _sync(state, now_ns, calls)
 
 
 def _volumes(state: PodState, event: Event, now_ns: int, calls: list[Call]) -> None:
@@ -157,6 +161,8 @@ def _sync(state: PodState, now_ns: int, calls: list[Call]) -> None:
     due = _due_init(state, now_ns, calls)
     if state.initialized and not state.closing:
         due = _due(state, now_ns, calls)
+    if state.facts.has_ephemeral and not state.closing:
+        due = (*due, *_due_ephemeral(state, now_ns, calls))
     if due:
         state.syncing = True
         calls.append((SYNC_POD, not state.sandbox, due))
@@ -197,7 +203,7 @@ def _due(state: PodState, now_ns: int, calls: list[Call]) -> tuple[int, ...]:
     is_open = False
     for container in state.containers:
         facts = container.facts
-        if facts.kind == INIT:
+        if facts.kind in (INIT, EPHEMERAL):
             continue
         if container.status != RUNNING:
             if container.status == EXITED and not _restarts(container):
@@ -214,6 +220,19 @@ def _due(state: PodState, now_ns: int, calls: list[Call]) -> tuple[int, ...]:
     if earliest_ns < NEVER_NS:
         _set_timer(state, earliest_ns, now_ns, calls)
     return tuple(due)
+
+
+def _due_ephemeral(state: PodState, now_ns: int, calls: list[Call]) -> list[int]:
+    """Ephemeral containers that have not run yet: they start whatever the others do, and never again."""
+    due = []
+    for container in state.containers:
+        if container.facts.kind == EPHEMERAL and container.status == WAITING and not container.attempt:
+            wake_ns = _wake_time(container, now_ns)
+            if wake_ns:
+                _set_timer(state, wake_ns, now_ns, calls)
+            else:
+                due.append(container.facts.index)
+    return due
 
 
 def _wake_time(container: Container, now_ns: int) -> int:
@@ -280,6 +299,8 @@ def _started(state: PodState, result: StartResult, now_ns: int, calls: list[Call
     container.container_id = container_id
     container.image_id = image_id
     probes = container.facts.probes
+    if container.facts.kind == EPHEMERAL:
+        return
     if probes[0] is not None or probes[1] is not None or probes[2] is not None:
         container.started = container.ready = False
         probing.begin(container, now_ns, calls)

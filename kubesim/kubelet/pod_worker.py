@@ -20,7 +20,7 @@ from kubesim.kubelet.doors.simulated import KILLED
 from kubesim.kubelet.doors.volumes import EmptyDirs, File, Line, Missing, locate, missing_of, unserved_reason
 from kubesim.kubelet.eviction.limits import limit_of
 from kubesim.kubelet.eviction.usage import MEMORY
-from kubesim.kubelet.facts import INIT, TemplateFacts
+from kubesim.kubelet.facts import EPHEMERAL, INIT, TemplateFacts
 from kubesim.kubelet.models.contract import PodBehaviour
 from kubesim.kubelet.pod_machine import step
 from kubesim.kubelet.pod_state import (
@@ -58,8 +58,8 @@ class PodWorker:
     """One Pod on one node, from its arrival until both the object and the containers are gone."""
 
     __slots__ = (
-        "behaviour", "empty_dirs", "files", "in_flight", "is_static", "name", "namespace", "node", "pod", "queued", "state", "stdout",
-        "sync_id", "taken", "uid", "waits", "wants_delete",
+        "api_uid", "behaviour", "empty_dirs", "files", "in_flight", "is_static", "name", "namespace", "node", "pod", "queued", "state",
+        "stdout", "sync_id", "taken", "uid", "waits", "wants_delete",
     )  # fmt: skip
 
     def __init__(self, node: "NodeAgent", pod: Object, facts: TemplateFacts, behaviour: PodBehaviour) -> None:
@@ -67,6 +67,7 @@ class PodWorker:
         self.node = node
         self.pod = pod
         self.uid: str = metadata["uid"]
+        self.api_uid = self.uid  # of the object in the API, which for a static Pod is its mirror
         self.name: str = metadata["name"]
         self.namespace: str = metadata["namespace"]
         self.behaviour = behaviour
@@ -97,7 +98,7 @@ class PodWorker:
             return
         self.pod = new
         metadata = new["metadata"]
-        facts = self.state.facts if new["spec"] is old["spec"] else self.node.kubelets.facts.of(new["spec"])
+        facts = self.state.facts if new["spec"] is old["spec"] else self._facts_of(new["spec"])
         if metadata.get("annotations") != old["metadata"].get("annotations"):
             self.behaviour = self.node.adopt_behaviour(new)
             for container in self.state.containers:
@@ -105,6 +106,11 @@ class PodWorker:
                     self._use(container.facts.index, container.attempt, container.started_ns)
             self.handle((POKE,))
         self.handle((UPDATE, new, facts))
+
+    def _facts_of(self, spec: Object) -> TemplateFacts:
+        """The facts of a changed spec; ephemeral containers keep their indexes."""
+        known = [each.name for each in self.state.facts.containers if each.kind == EPHEMERAL]
+        return self.node.kubelets.facts.of(spec, known)
 
     # Status
 
@@ -151,7 +157,7 @@ class PodWorker:
         if isinstance(outcome, ApiError):
             if outcome.reason != "NotFound":
                 self.node.kernel.after(WRITE_RETRY_NS, self._queue)
-        elif outcome["metadata"]["uid"] == self.uid:
+        elif outcome["metadata"]["uid"] == self.api_uid:
             if int(outcome["metadata"]["resourceVersion"]) > int(self.pod["metadata"]["resourceVersion"]):
                 self.observe(outcome)
             self._queue()
@@ -375,7 +381,7 @@ class PodWorker:
     def _stop(self, call: Call) -> None:
         _, index, attempt, grace_ns = call
         node = self.node
-        exit_code, reason, duration_ns = node.runtime.stop_container(self.pod, self.state.facts.containers[index], grace_ns)
+        exit_code, reason, duration_ns = node.runtime.stop_container(self.uid, self.pod, self.state.facts.containers[index], grace_ns)
         end_ns = node.kernel.now_ns + duration_ns
         node.kernel.at(end_ns, self._exit, index, attempt, exit_code, reason, end_ns)
 
@@ -426,6 +432,8 @@ class PodWorker:
             node.images.used(container.image, node.kernel.now_ns)
         if node.monitor is not None:
             node.monitor.torn_down(self)
+        if node.shutdown is not None:
+            node.shutdown.torn_down(self)
         self.waits = ()
         if self.taken is not None:
             self.node.resources.give_back(self.taken)

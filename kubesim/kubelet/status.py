@@ -12,7 +12,7 @@ from typing import Any
 
 from kubesim.apiserver.requests import Object
 from kubesim.kernel.time import format_time
-from kubesim.kubelet.facts import APP, INIT
+from kubesim.kubelet.facts import APP, EPHEMERAL, INIT
 from kubesim.kubelet.pod_machine import terminated
 from kubesim.kubelet.pod_state import EXITED, PENDING, RUN, RUNNING, WAITING, Container, PodState
 
@@ -104,7 +104,7 @@ def _disrupted(state: PodState, others: Sequence[Object], now: str) -> list[Obje
 def _all_run(state: PodState) -> bool:
     """Whether this is the usual report of a Pod that is up, whose conditions depend on nothing but times."""
     facts = state.facts
-    if facts.has_init or facts.readiness_gates or state.done or not state.sandbox:
+    if facts.has_init or facts.has_ephemeral or facts.readiness_gates or state.done or not state.sandbox:
         return False
     for container in state.containers:  # noqa: SIM110 - twice as fast as a generator, and it runs for every Pod
         if not container.ready:
@@ -167,7 +167,7 @@ def _initialized(state: PodState, old: Object | None, now: str) -> Object:
     generation = state.generation
     if state.phase == "Succeeded":
         return _condition(old, INITIALIZED, "True", "PodCompleted", "", generation, now)
-    incomplete = [] if state.initialized else [c.facts.name for c in state.containers if c.facts.kind != APP and not _is_initialized(c)]
+    incomplete = [] if state.initialized else [c.facts.name for c in state.containers if c.facts.kind < APP and not _is_initialized(c)]
     started = any(c.attempt for c in state.containers if c.facts.kind == APP)
     if incomplete and not started:
         message = f"containers with incomplete status: {_names(incomplete)}"
@@ -184,7 +184,7 @@ def _containers_ready(state: PodState) -> tuple[str, str, str]:
         return "False", "PodFailed", ""
     if state.phase == "Succeeded":
         return "False", "PodCompleted", ""
-    unready = [c.facts.name for c in state.containers if c.facts.kind != INIT and not c.ready]
+    unready = [c.facts.name for c in state.containers if c.facts.kind not in (INIT, EPHEMERAL) and not c.ready]
     if unready:
         return "False", "ContainersNotReady", f"containers with unready status: {_names(unready)}"
     return "True", "", ""
@@ -209,11 +209,11 @@ def _add_containers(state: PodState, status: Object) -> None:
             status["initContainerStatuses"] = facts.init_creating_status
         status["containerStatuses"] = facts.creating_status
         return
+    if facts.has_ephemeral:
+        status["ephemeralContainerStatuses"] = [container_status(state.containers[index]) for index in facts.ephemeral_order]
     if facts.has_init:
-        status["initContainerStatuses"] = [container_status(c) for c in state.containers if c.facts.kind != APP]
-        status["containerStatuses"] = [container_status(c) for c in state.containers if c.facts.kind == APP]
-    else:
-        status["containerStatuses"] = [container_status(c) for c in state.containers]
+        status["initContainerStatuses"] = [container_status(c) for c in state.containers if c.facts.kind < APP]
+    status["containerStatuses"] = [container_status(state.containers[index]) for index in facts.app_order]
 
 
 def _is_new(state: PodState) -> bool:

@@ -82,8 +82,8 @@ class Nodes(RuleBasedStateMachine):
             def __getattr__(self, name: str) -> Any:
                 return getattr(inner, name)
 
-            def stop_container(self, obj: Any, facts: Any, grace_ns: int) -> Any:
-                outcome = ask(obj, facts, grace_ns)
+            def stop_container(self, uid: str, obj: Any, facts: Any, grace_ns: int) -> Any:
+                outcome = ask(uid, obj, facts, grace_ns)
                 assert outcome.exit_code != 137 or outcome.duration_ns >= grace_ns
                 deleted = obj["metadata"].get("deletionGracePeriodSeconds")
                 if deleted is None:

@@ -66,7 +66,7 @@ class RuntimeService(Protocol):
     def start_container(self, uid: str, pod: Object, container: ContainerFacts, attempt: int) -> StartOutcome:
         """Create and start a container, pre-start work and the postStart hook included."""
 
-    def stop_container(self, pod: Object, container: ContainerFacts, grace_ns: int) -> StopOutcome:
+    def stop_container(self, uid: str, pod: Object, container: ContainerFacts, grace_ns: int) -> StopOutcome:
         """Run the preStop hook, send TERM, and KILL when ``grace_ns`` is over."""
 
 

@@ -149,9 +149,9 @@ class SimulatedRuntime:
         identity = blake2b(f"{uid}/{container.name}/{attempt}".encode(), digest_size=32).hexdigest()
         return StartOutcome(f"{RUNTIME_NAME}://{identity}", "", "", duration_ns)
 
-    def stop_container(self, pod: Object, container: ContainerFacts, grace_ns: int) -> StopOutcome:
+    def stop_container(self, uid: str, pod: Object, container: ContainerFacts, grace_ns: int) -> StopOutcome:
         """preStop within the grace period, then TERM; KILL (137) when the rest of it, but at least 2 s, is over."""
-        behaviour = self.behaviours[pod["metadata"]["uid"]].of(container.name)
+        behaviour = self.behaviours[uid].of(container.name)
         hook_ns, delay_ns, code = self._model.stop(self._stream, behaviour, container)
         hook_ns = min(hook_ns, grace_ns)
         allowed_ns = max(grace_ns - hook_ns, TERM_GRACE_NS_MIN)
