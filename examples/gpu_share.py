@@ -56,15 +56,15 @@ class GpuShare(Plugin):
     def _free(self, rows: Any) -> Any:
         """The free thousandths (K, G), after reading again what changed."""
         table = self.table
-        logs = table.node_log, table.pod_log
-        if len(self._free_NG) < table.row_count or any(p < log.start for p, log in zip(self._positions, logs)):
-            self._free_NG = np.full((table.capacity, GPU_COUNT_MAX), ABSENT, np.int64)
-            changed = set(range(table.row_count))
-        else:
-            changed = {row for p, log in zip(self._positions, logs) for row in log.entries[p - log.start :]}
-        self._positions = (logs[0].end, logs[1].end)
-        for row in sorted(changed):
-            self._free_NG[row] = self._read(row)
+        positions = (table.node_log.end, table.pod_log.end)
+        if positions != self._positions:
+            changed = table.changed_rows(*self._positions)
+            if changed is None or len(self._free_NG) < table.row_count:
+                self._free_NG = np.full((table.capacity, GPU_COUNT_MAX), ABSENT, np.int64)
+                changed = list(range(table.row_count))
+            for row in changed:
+                self._free_NG[row] = self._read(row)
+            self._positions = positions
         return table.take(self._free_NG, rows)
 
     def _read(self, row: int) -> list[int]:

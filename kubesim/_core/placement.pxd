@@ -28,6 +28,10 @@ cdef class Kernel:
     cdef int64_t value(self, Py_ssize_t row) noexcept
 
 
+cdef class ArrayKernel(Kernel):
+    cdef const int64_t[::1] values_N
+
+
 cdef class FitKernel(Kernel):
     cdef Demand demand
 

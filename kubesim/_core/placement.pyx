@@ -125,6 +125,19 @@ cdef class Kernel:
             out[index] = self.value(rows[index])
 
 
+cdef class ArrayKernel(Kernel):
+    """What an array says, which somebody else keeps up to date (int64, N)."""
+
+    def __init__(self, Rows rows not None, values_N):
+        self.rows = rows
+        self.values_N = values_N
+        if self.values_N.shape[0] < rows.count_N.shape[0]:
+            raise ValueError(f"values_N: {self.values_N.shape[0]} places for {rows.count_N.shape[0]} rows")
+
+    cdef int64_t value(self, Py_ssize_t row) noexcept:
+        return self.values_N[row]
+
+
 cdef class FitKernel(Kernel):
     """0 when the demand fits the row; otherwise one bit per reason."""
 

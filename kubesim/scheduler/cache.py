@@ -100,7 +100,7 @@ class Cache:
         before, after = known.obj["metadata"], obj["metadata"]
         is_same = before.get("labels") is after.get("labels") and before.get("deletionTimestamp") is after.get("deletionTimestamp")
         if _started(known.obj) != _started(obj):
-            self.table.pod_log.append(known.row)  # preemption looks at it
+            self.table.start_log.append(known.row)
         known.obj = obj
         if not is_same and known.counted_as != known.group_key():
             row_pods = self.table.pods[known.row]

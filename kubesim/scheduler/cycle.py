@@ -4,7 +4,8 @@ A ``SignatureState`` keeps the answers of every plugin for every row. After a pl
 node table's logs say which); then the choice is a look at a ``Ranking``. In full:
 
 1. PreFilter once, when the state is built.            2. NODE filters close rows; they are asked again when a node changes.
-3. ROW filters and scores with kernels run in a Chain, one row at a time. Those without are asked about the changed rows.
+3. ROW filters and scores with kernels run in a Chain, one row at a time. For those without, the Chain reads arrays of answers that all signatures
+   share which the plugin cannot tell apart (row_answers.py); only a score that is normalized is asked about the changed rows here.
 4. CLUSTER filters and scores over counts per domain, and scores normalized by their maximum, work on groups of rows (``_core/groups``):
    a count or a maximum that moves costs a look at every group.
 5. CLUSTER answers without that form are asked again, for every row, when their version moves.
@@ -15,6 +16,7 @@ Dimension key: N rows (``row_count`` used; arrays have ``capacity``). Upstream: 
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,14 +25,16 @@ from kubesim._core.groups import GroupFilter, Groups, GroupScore, Share
 from kubesim._core.placement import Chain, Demand, Kernel
 from kubesim._core.random import Stream
 from kubesim._core.ranking import Ranking
-from kubesim.scheduler.contract import SCORE_MAX, UNRESOLVABLE, Normalization, Plugin, Prepared, Rejection, Scope, Skip
+from kubesim.scheduler.contract import SCORE_MAX, UNRESOLVABLE, UNSIGNABLE, Normalization, Plugin, Prepared, Rejection, Scope, Skip
 from kubesim.scheduler.diagnosis import FITS, Diagnosis
 from kubesim.scheduler.domains import Domains
 from kubesim.scheduler.framework import Framework
 from kubesim.scheduler.pod_facts import PodInfo
+from kubesim.scheduler.row_answers import RowAnswers
 from kubesim.scheduler.scored import Scored
 
 NOTHING_CHANGED = np.zeros(0, np.int64)
+REPEATED_ROWS_MIN = 8  # from so many entries of a log on it is worth looking for rows that stand there twice
 CHANGED_ROWS_SHARE = 8  # more changed nodes than one in this many: build anew
 BY_MAXIMUM = (Normalization.BY_MAX, Normalization.REVERSED)
 
@@ -88,11 +92,8 @@ class SignatureState:
         self._pre_filter()
         self._domains = Domains(table)
         self._group_filters()
-        self._row_filters = [
-            (plugin, state) for plugin, state in self.filters if plugin.filter_scope is Scope.ROW and plugin.filter_kernel(state) is None
-        ]
+        self._answers: list[RowAnswers] = []  # of ROW filters and scores without kernels
         self._node_open_N = np.zeros(table.capacity, bool)  # what is alive, allowed, and left open by NODE filters
-        self._row_open_N = np.ones(table.capacity, bool)  # what ROW filters without kernels leave open
         self._cluster_open_N: dict[str, Any] = {}  # by plugin: what a CLUSTER filter that is not grouped leaves open
         self._open_N = np.zeros(table.capacity, np.uint8)
         self._base_N = np.zeros(table.capacity, np.int64)
@@ -103,7 +104,7 @@ class SignatureState:
         scorers, weights = [kernel for _, _, kernel, _ in self.kernels], [weight for *_, weight in self.kernels]
         groups = self._groups if self._filters_of_groups or self._scores_of_groups else None
         self.kernels_of_filters = self._filter_kernels()
-        compiled = [kernel for _, _, kernel in self.kernels_of_filters]
+        compiled = [kernel for _, _, kernel in self.kernels_of_filters] + self._answered_filters()
         self._chain = Chain(self.ranking, compiled, scorers, weights, self._open_N, self._base_N, groups)
         self._sum_base()
         self._chain.refresh_all()
@@ -165,6 +166,19 @@ class SignatureState:
         kernels = ((plugin, state, plugin.filter_kernel(state)) for plugin, state in self.filters if plugin.filter_scope is Scope.ROW)
         return [(plugin, state, kernel) for plugin, state, kernel in kernels if kernel is not None]
 
+    def _answered_filters(self) -> list[Kernel]:
+        """The kernels of the other ROW filters, which read what those say."""
+        others = [(p, s) for p, s in self.filters if p.filter_scope is Scope.ROW and all(p is not known for known, *_ in self.kernels_of_filters)]
+        self._has_answered_filters = bool(others)
+        return [self._answered(plugin, "filter", partial(plugin.filter, state)) for plugin, state in others]
+
+    def _answered(self, plugin: Plugin, method: str, ask: Callable[[Any], Any]) -> Kernel:
+        """A kernel that reads what a plugin says; a plain state's is its own."""
+        part = UNSIGNABLE if self.is_plain else (method, plugin.signature(self.pod))
+        answers = self.framework.answers.get(plugin.name, part, ask)
+        self._answers.append(answers)
+        return answers.kernel
+
     def _pre_score(self) -> None:
         """Run PreScore and sort the scores by how they are kept: kernels, grouped, in the base, or late (CLUSTER, or normalized alone)."""
         self.kernels: list[tuple[Plugin, Any, Kernel, int]] = []
@@ -193,6 +207,9 @@ class SignatureState:
         kernel = plugin.score_kernel(state) if plugin.score_scope is Scope.ROW else None
         if kernel is not None:
             self.kernels.append((plugin, state, kernel, weight))
+            return
+        if plugin.score_scope is Scope.ROW and plugin.normalization is Normalization.NONE:
+            self.kernels.append((plugin, state, self._answered(plugin, "score", partial(plugin.score, state)), weight))
             return
         scored = Scored(plugin, state, weight, self.table.capacity)
         scored.ask(None, self.table.row_count)
@@ -253,21 +270,12 @@ class SignatureState:
         self._node_open_N[index] = open_K
         if self.closed:
             self._node_open_N[list(self.closed)] = False
-        self._ask_row_filters(index)
         self._join_open(index)
         self._open_N[table.row_count :] = 0
 
-    def _ask_row_filters(self, index: Any) -> None:
-        """Ask the ROW filters without kernels."""
-        if self._row_filters:
-            open_K = np.ones(len(index), bool)
-            for plugin, state in self._row_filters:
-                open_K &= plugin.filter(state, index) == 0
-            self._row_open_N[index] = open_K
-
     def _join_open(self, index: Any) -> None:
-        """What all filters without kernels leave open."""
-        open_K = self._node_open_N[index] & self._row_open_N[index]
+        """What NODE filters, and CLUSTER filters that are not grouped, leave open."""
+        open_K = self._node_open_N[index]
         for cluster_open_N in self._cluster_open_N.values():
             open_K &= cluster_open_N[index]
         self._open_N[index] = open_K
@@ -311,6 +319,8 @@ class SignatureState:
         if self._layout != table.layout or start < 0 or self._node_position < node_log.start:
             self._build()
             return
+        for answers in self._answers:
+            answers.refresh()
         if self._node_position != node_log.end and not self._refresh_nodes():
             return
         changed = self._refresh_watched() if self._watched else NOTHING_CHANGED
@@ -319,9 +329,12 @@ class SignatureState:
             return
         if start < len(pod_log.entries):
             self._pod_position = pod_log.end
-            if not self._ask_rows(pod_log.entries, start):
+            rows = pod_log.entries[start:]
+            if len(rows) > REPEATED_ROWS_MIN:
+                rows = list(dict.fromkeys(rows))
+            if not self._ask_rows(rows):
                 return
-            self._chain.refresh(pod_log.entries, start)
+            self._chain.refresh(rows)
         if len(changed):
             self._chain.refresh(changed.tolist())
         self._chain.settle()
@@ -396,15 +409,13 @@ class SignatureState:
         self._sum_base(index)
         return True
 
-    def _ask_rows(self, rows: list[int], start: int) -> bool:
-        """Ask the ROW plugins without kernels about changed rows; false when everything was built anew."""
-        scores = [s for s in (*self._based, *self._shared, *self._late) if s.plugin.score_scope is Scope.ROW]
-        if not self._row_filters and not scores:
+    def _ask_rows(self, rows: list[int]) -> bool:
+        """Ask the normalized ROW scores about changed rows; false when everything was built anew."""
+        scores = [scored for scored in (*self._shared, *self._late) if scored.plugin.score_scope is Scope.ROW]
+        if not scores:
             return True
-        index = np.array(list(dict.fromkeys(rows[start:])), np.int64)
-        self._ask_row_filters(index)
-        self._join_open(index)
-        if scores and not self._ask_scores(scores, index):
+        index = np.array(rows, np.int64)
+        if not self._ask_scores(scores, index):
             return False
         if any(scored in self._late for scored in scores):
             self._late_feasible = -1  # normalize again
@@ -429,11 +440,11 @@ class SignatureState:
     def is_compiled(self) -> bool:
         """Whether a placement is taken in by compiled code alone, so that ``place`` may be used."""
         return not (
-            self._row_filters
+            self._answers
             or self._watched
             or any(plugin.score_reads_pods for plugin in self._late_plugins)
             or self._late_normalizes
-            or any(scored.plugin.score_scope is Scope.ROW for scored in (*self._based, *self._shared))
+            or any(scored.plugin.score_scope is Scope.ROW for scored in self._shared)
         )
 
     def place(self, demand: Demand, counts: list[Any], pod_count: int, stream: Stream | None) -> list[int]:
@@ -450,7 +461,7 @@ class SignatureState:
 
     def is_decided_by_kernels(self, row: int) -> bool:
         """Whether a row is closed, if at all, by kernels alone, and no other filter looks at the Pods on it."""
-        is_alone = not self._row_filters and all(plugin.filter_scope is not Scope.CLUSTER for plugin, _ in self.filters)
+        is_alone = not self._has_answered_filters and all(plugin.filter_scope is not Scope.CLUSTER for plugin, _ in self.filters)
         return is_alone and bool(self._node_open_N[row])
 
     def update_filters(self) -> None:

@@ -45,21 +45,21 @@ class DryRuns:
         self._kind_N = np.zeros(self._table.capacity, np.uint8)  # UNKNOWN: no outcome
         self._measures_5N = np.zeros((5, self._table.capacity), np.int64)  # of candidates
         self._promised: list[int] = []
-        self._position = (-1, -1, -1)
+        self._position = (-1, -1, -1, -1)
 
     def refresh(self) -> None:
         """Forget what has changed; the state must be fresh. O(changed rows)."""
         table = self._table
-        position = (table.node_log.end, table.pod_log.end, self._objects.version(BUDGETS))
-        nodes, pods, budgets = self._position
+        position = (table.node_log.end, table.pod_log.end, table.start_log.end, self._objects.version(BUDGETS))
+        nodes, pods, starts, budgets = self._position
         is_alone = all(plugin.filter_scope is not Scope.CLUSTER for plugin, _ in self._state.filters)
-        if not is_alone or nodes < table.node_log.start or pods < table.pod_log.start or budgets != position[2]:
+        changed, started = table.changed_rows(nodes, pods), table.start_log.since(starts)
+        if not is_alone or changed is None or started is None or budgets != position[3]:
             self._outcome_N[:] = None
             self._kind_N[:] = UNKNOWN
         else:
-            for log, seen in ((table.node_log, nodes), (table.pod_log, pods)):
-                for row in log.entries[seen - log.start :] if seen < log.end else ():
-                    self._forget(row)
+            for row in changed + started:
+                self._forget(row)
         for row in self._promised:
             self._forget(row)
         self._promised = [table.find(name) for name in self._nominator.nodes()] if len(self._nominator) else []

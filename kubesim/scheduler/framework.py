@@ -13,6 +13,7 @@ from kubesim.scheduler.extender import ExtenderPlugin
 from kubesim.scheduler.plugins import registry
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.profile import Profile
+from kubesim.scheduler.row_answers import SharedAnswers
 
 SCORE_WEIGHT_MAX = 2**31 - 1
 PERMIT_TIMEOUT_NS_MAX = 15 * MINUTE
@@ -38,6 +39,7 @@ class Framework:
                 raise ValueError(f"profile {profile.scheduler_name!r}: weight {config.weight} of plugin {config.name!r} is out of range")
             self.weights[config.name] = config.weight or 1
             self.plugins.append(known[config.name](config.arguments, handle))
+        self.answers = SharedAnswers(handle.table)
         self.pre_enqueue = self._of("preEnqueue")
         self.pre_filter = self._of("preFilter")
         self.filter = self._of("filter")

@@ -2,7 +2,7 @@
 
 A row belongs to a node name from the time a node or a Pod of that name is first seen until both are gone; then the lowest free
 row is the next one given out. A Pod may be there before its node (``alive_N`` 0), as in upstream's cache. Every change is
-written into one of two logs, so that whoever derived something from a row asks again about the changed rows only.
+written into a log (of nodes or of Pods), so that whoever derived something from a row asks again about the changed rows only.
 
 Dimension key: N rows (``capacity``, of which ``row_count`` were ever used), R resource columns. int64 except where said. cpu in
 millicores, everything else in units. Upstream: pkg/scheduler/framework/types.go (NodeInfo), backend/cache/cache.go.
@@ -63,6 +63,10 @@ class ChangeLog:
         if end >= self.start:
             del self.entries[end - self.start :]
 
+    def since(self, position: int) -> list[int] | None:
+        """What was written from a position on, None when it is too old. O(entries since)."""
+        return None if position < self.start else self.entries[position - self.start :]
+
     def _limit(self) -> None:
         if len(self.entries) > LOG_ENTRIES_MAX:
             self.start += len(self.entries)
@@ -99,6 +103,7 @@ class NodeTable:
         self.images = ImageTable()
         self.node_log = ChangeLog()
         self.pod_log = ChangeLog()
+        self.start_log = ChangeLog()  # rows where a Pod's start became known: only preemption looks at it
         self.rows = Rows(self.allocatable_NR, self.used_NR, self.nominal_used_N2, self.pod_count_N, self.pod_count_max_N)
         self._row_of: dict[str, int] = {}
         self._free: list[int] = []
@@ -118,6 +123,11 @@ class NodeTable:
     def node_rows(self) -> Iterator[int]:
         """The rows of the nodes that exist, ascending."""
         return (row for row, node in enumerate(self.nodes) if node is not None)
+
+    def changed_rows(self, node_position: int, pod_position: int) -> list[int] | None:
+        """The rows, each once, whose node or Pods changed since these positions in the logs; None: any may have."""
+        nodes, pods = self.node_log.since(node_position), self.pod_log.since(pod_position)
+        return None if nodes is None or pods is None else list(dict.fromkeys(nodes + pods))
 
     def take(self, array: Any, rows: Any) -> Any:
         """The rows of an array: a view of all ``row_count`` when ``rows`` is None, else a copy of those."""

@@ -87,6 +87,7 @@ class Scheduler:
         self._timer_ns = -1
         self._timer_priority = PRIORITY_NORMAL
         self._is_busy = False  # a cycle that takes time is under way
+        self._is_synced = False  # everything is listed
 
     def start(self) -> None:
         """List and watch; scheduling begins when everything is listed."""
@@ -95,7 +96,11 @@ class Scheduler:
         for resource, known_as in WATCHED.items():
             self._factory.informer(resource).add_handler(partial(self._on_object, known_as))
         self._factory.start()
-        self._factory.when_synced(self._wakeup.set)
+        self._factory.when_synced(self._go)
+
+    def _go(self) -> None:
+        self._is_synced = True
+        self._wakeup.set()
 
     def _gate(self, info: PodInfo) -> tuple[str, str] | None:
         return self.engine.frameworks[info.facts.scheduler_name].gate(info)
@@ -191,7 +196,7 @@ class Scheduler:
 
     def _run(self) -> None:
         """Try a batch of Pods; the rest of the queue comes after whatever else happens at this instant."""
-        if self._is_busy or not self._factory.synced:
+        if self._is_busy or not self._is_synced:
             return
         now_ns = self.kernel.now_ns
         for _ in range(self.config.batch_max):
