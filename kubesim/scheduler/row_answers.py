@@ -1,7 +1,7 @@
 """What a ROW plugin without a kernel says of every row: kept as an array, and only changed rows are asked again.
 
-One array serves every signature that the plugin cannot tell apart, so that a user's own plugin in Python is asked once about a changed row and
-not once per signature; the chain reads it as it reads a kernel (``ArrayKernel``).
+One array serves every signature that the plugin cannot tell apart, so that a user's own plugin in Python is asked once about a changed
+row and not once per signature; the chain reads it as it reads a kernel (``ArrayKernel``).
 
 Dimension key: N rows of the node table.
 """

@@ -1,7 +1,8 @@
 """Random clusters and Pods by the ten thousand: what hypothesis drew once, crossed with one another by a seeded stream.
 
-A Pod has a hundred places to draw, and drawing costs many times what deciding about it does. So a pool of Pods, nodes and arguments is drawn, and each
-case takes a Pod's fields each from another one of the pool (that it is not there, too): the values are the strategies' own, the combinations new.
+A Pod has a hundred places to draw, and drawing costs many times what deciding about it does. So a pool of Pods, nodes and arguments is
+drawn, and each case takes a Pod's fields each from another one of the pool (that a field is not there, too): the values are the
+strategies' own, the combinations new.
 """
 
 from collections.abc import Iterator, Sequence
