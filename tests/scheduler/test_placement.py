@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kubesim._core.placement import RATIO, AllocationKernel, BalanceKernel, Chain, Demand, FitKernel, Rows
+from kubesim._core.placement import RATIO, AllocationKernel, ArrayKernel, BalanceKernel, Chain, Demand, FitKernel, Kernel, Rows
 from kubesim._core.ranking import Ranking
 
 
@@ -14,7 +14,7 @@ def rows() -> Rows:
     return Rows(allocatable, np.zeros_like(allocatable), np.zeros((3, 2), np.int64), np.zeros(3, np.int64), np.ones(3, np.int64))
 
 
-def answers(kernel: FitKernel | AllocationKernel | BalanceKernel) -> list[int]:
+def answers(kernel: Kernel) -> list[int]:
     out = np.empty(3, np.int64)
     kernel.evaluate(np.arange(3), out)
     return out.tolist()
@@ -89,3 +89,13 @@ def test_what_is_wrong_is_refused(rows: Rows) -> None:
         Chain(Ranking(3), [], [], [1], np.zeros(3, np.uint8), np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="must have 3 rows"):
         Chain(Ranking(3), [], [], [], np.zeros(2, np.uint8), np.zeros(3, np.int64))
+
+
+def test_an_array_answers_as_a_kernel(rows: Rows) -> None:
+    values_N = np.array([3, 0, 7], np.int64)
+    kernel = ArrayKernel(rows, values_N)
+    assert answers(kernel) == [3, 0, 7]
+    values_N[1] = 5
+    assert kernel.at(1) == 5
+    with pytest.raises(ValueError, match="values_N: 2 places for 3 rows"):
+        ArrayKernel(rows, values_N[:2])
