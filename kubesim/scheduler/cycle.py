@@ -4,8 +4,8 @@ A ``SignatureState`` keeps the answers of every plugin for every row. After a pl
 node table's logs say which); then the choice is a look at a ``Ranking``. In full:
 
 1. PreFilter once, when the state is built.            2. NODE filters close rows; they are asked again when a node changes.
-3. ROW filters and scores with kernels run in a Chain, one row at a time. For those without, the Chain reads arrays of answers, shared by all
-   signatures that the plugin cannot tell apart (row_answers.py); only a score that is normalized is asked about the changed rows here.
+3. ROW filters and scores with kernels run in a Chain, one row at a time. For those without, the Chain reads arrays of answers that are
+   shared by all signatures that the plugin cannot tell apart (row_answers.py); only a normalized score is asked about changed rows here.
 4. CLUSTER filters and scores over counts per domain, and scores normalized by their maximum, work on groups of rows (``_core/groups``):
    a count or a maximum that moves costs a look at every group.
 5. CLUSTER answers without that form are asked again, for every row, when their version moves.
