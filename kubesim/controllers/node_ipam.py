@@ -22,7 +22,8 @@ class NodeIpamController(ControllerBase):
     watches: Mapping[str, Mapper] = {"nodes": own_key}
 
     def __init__(self, cluster_cidr: str = CLUSTER_CIDR, node_prefix: int = NODE_PREFIX) -> None:
-        self._ranges = [str(each) for each in ip_network(cluster_cidr).subnets(new_prefix=node_prefix)]
+        self._cluster = ip_network(cluster_cidr)
+        self._node_prefix = node_prefix
         self._given: dict[str, str] = {}  # node -> range
 
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
@@ -37,7 +38,8 @@ class NodeIpamController(ControllerBase):
         range_ = self._given.get(key)
         if range_ is None:
             used = {(other.get("spec") or {}).get("podCIDR") for other in view.list("nodes")} | set(self._given.values())
-            range_ = next((each for each in self._ranges if each not in used), None)
+            ranges = (str(each) for each in self._cluster.subnets(new_prefix=self._node_prefix))  # none is made before it is asked for
+            range_ = next((each for each in ranges if each not in used), None)
         if range_ is None:
             return Result([EventIntent(node, "Normal", "CIDRNotAvailable", f"Node {key} status is now: CIDRNotAvailable")])
         self._given[key] = range_
