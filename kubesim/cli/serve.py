@@ -24,6 +24,7 @@ def _flag(name: str, help_text: str) -> Callable[[Command], Command]:
 @click.command("serve", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("manifests", nargs=-1)
 @_flag("nodes", "How many nodes, or a file of Nodes.")
+@_flag("time", "real, or stepped: the clock stands until POST /kubesim/advance moves it.")
 @_flag("time-scale", "Virtual seconds per real second.")
 @_flag("bind-address", "Where to listen.")
 @_flag("port", "The TLS port; 0 takes any free one.")
@@ -44,6 +45,8 @@ def _flag(name: str, help_text: str) -> Callable[[Command], Command]:
 @_flag("advertise-address", "The server's address inside of the simulated network.")
 @_flag("advertise-port", "The server's port inside of the simulated network.")
 @_flag("service-account-issuer", "Who issues the tokens of service accounts.")
+@_flag("api-faults", "A YAML file of faults that befall requests and watches (docs/testing.md).")
+@_flag("cert-dir", "Where certificates and keys are kept or made; pki in the data directory if not given.")
 @_flag("seed", "Decides everything that is random.")
 def serve(manifests: tuple[str, ...], **given: Any) -> None:
     """Serve the Kubernetes API for a simulated cluster; MANIFESTS are applied at the start.

@@ -56,7 +56,8 @@ class Cluster:
     """A control plane with nodes, up: the nodes are registered and ready, nothing else has happened.
 
     ``nodes`` is a number, ``{"count": 3, "template": Node}``, a list of these and of Node objects, or a file of them. ``seed`` decides
-    everything that is random; equal seeds and equal calls give equal digests. Further arguments are those of
+    everything that is random; equal seeds and equal calls give equal digests.
+    ``parts`` are those of a cluster that somebody else runs. Further arguments are those of
     ``kubesim.cluster.config.configure``. Raises ValueError that names the argument, its value and what was expected.
 
     >>> with Cluster(nodes=3) as cluster:
@@ -67,17 +68,21 @@ class Cluster:
     'Running'
     """
 
-    def __init__(self, nodes: Nodes = 10, seed: int = 0, *, config: ClusterConfig | None = None, **options: Any) -> None:
+    def __init__(
+        self, nodes: Nodes = 10, seed: int = 0, *, config: ClusterConfig | None = None, parts: Parts | None = None, **options: Any
+    ) -> None:
         self.config = configure(nodes, seed, **options) if config is None else config
         self.warnings: list[Problem] = []
         self._closed = False
         self.metrics = Metrics()
         self._timeline = Timeline(self.config.timeline_entries_max)
         audit = [self.metrics.on_write, self._timeline.on_write] if self.config.timeline_entries_max else [self.metrics.on_write]
-        self.parts: Parts | Masters = assemble(self.config, audit)
+        self.parts: Parts | Masters = assemble(self.config, audit) if parts is None else parts
         self.kernel = self.parts.kernel
         self.apiserver = self.parts.apiserver
-        if isinstance(self.parts, Masters):
+        if parts is not None:  # those of a cluster that runs already, behind a server: from now on it is looked at
+            self.apiserver.audit.extend(audit)
+        elif isinstance(self.parts, Masters):
             self._drive(BOOT_NS_MAX + self.kernel.now_ns, None, predicate=self._is_settled)
         else:
             virtual.run(self.kernel, BOOT_NS_MAX + self.kernel.now_ns, until_quiet=True)

@@ -9,10 +9,9 @@ import time
 from asyncio import AbstractEventLoop, Handle
 from collections.abc import Callable
 
+from kubesim.drive.stepped import SLICE_EVENTS, run_ahead
 from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import SECOND
-
-SLICE_EVENTS = 2_000
 
 
 class Guest:
@@ -24,6 +23,7 @@ class Guest:
         if not 0 < factor < float("inf"):
             raise ValueError(f"factor is {factor}; expected a finite number above 0: virtual seconds per real second")
         self.kernel = kernel
+        self.is_watched: Callable[[], bool] = bool  # whether somebody is to be told of each instant of ``advance``
         self.factor = factor
         self._loop = loop
         self._clock_ns = clock_ns
@@ -69,6 +69,13 @@ class Guest:
     def _on_timer(self) -> None:
         self._timer = None
         self._pump()
+
+    async def advance(self, duration_ns: int, until: Callable[[], bool] | None = None) -> bool:
+        """Let time pass at once, beside what passes by itself; whether ``until`` held, which ends it earlier."""
+        held = await run_ahead(self.kernel, self.now_ns() + duration_ns, until, self.is_watched)
+        self._start_ns += max(self.kernel.now_ns - self.now_ns(), 0)
+        self.wake()
+        return held
 
     def stop(self) -> None:
         """Run nothing any more."""

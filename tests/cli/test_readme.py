@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,19 +18,34 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+TESTS = [block for block in blocks("python") if "(kubesim)" in block]
+SCRIPTS = [block for block in blocks("python") if block not in TESTS]
 PRINTED = ["{'Running': 40}", "3 node(s) had three Pods of the team"]  # what each example prints
 COMMANDS = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
 
 
 def test_there_is_something_to_run() -> None:
-    assert len(blocks("python")) == len(PRINTED)
+    assert len(SCRIPTS) == len(PRINTED)
+    assert len(TESTS) == 1
     assert len(COMMANDS) >= 4
 
 
 @pytest.mark.parametrize(("number", "text"), list(enumerate(PRINTED)), ids=PRINTED)
 def test_a_python_example_runs(number: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(blocks("python")[number], "README.md", "exec"), {"__name__": "readme"})
+    exec(compile(SCRIPTS[number], "README.md", "exec"), {"__name__": "readme"})
     assert text in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", re.findall(r"def (test_\w+)", "".join(TESTS)))
+def test_a_test_runs(name: str, kubesim_factory: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    if "kopf" in TESTS[0]:
+        pytest.importorskip("kopf", reason="kubesim[clients] is not installed")
+        pytest.importorskip("kubernetes", reason="kubesim[clients] is not installed")
+    monkeypatch.chdir(ROOT)
+    found: dict[str, Callable[[object], None]] = {}
+    exec(compile(TESTS[0], "README.md", "exec"), found)
+    found[name](kubesim_factory())
+    assert TESTS[0].count("\n") < 20
 
 
 @pytest.mark.parametrize("command", COMMANDS)

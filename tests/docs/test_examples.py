@@ -21,7 +21,7 @@ def test_an_example_runs_and_says_something(name: str, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_names_an_example_that_exists_and_is_in_the_index(name: str) -> None:
-    named = re.findall(r"examples/(\w+\.(?:py|yaml))", (ROOT / "docs" / name).read_text())
+    named = re.findall(r"examples/([\w/]+\.(?:py|yaml))", (ROOT / "docs" / name).read_text())
     assert named
     assert all((ROOT / "examples" / each).exists() for each in named)
     assert f"]({name})" in INDEX

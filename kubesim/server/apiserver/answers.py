@@ -1,6 +1,6 @@
 """What a request is answered with, before it is written to a connection."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 TEXT = "text/plain; charset=utf-8"
@@ -13,6 +13,18 @@ class Answer(NamedTuple):
     body: bytes
     content_type: str = "application/json"
     headers: Sequence[tuple[str, str]] = ()
+
+
+class Broken:
+    """No answer: the connection breaks. ``abort`` is None where there is no connection to break."""
+
+    def __init__(self, abort: Callable[[], object] | None) -> None:
+        self._abort = abort
+
+    def abort(self) -> None:
+        """Break the connection."""
+        if self._abort is not None:
+            self._abort()
 
 
 def text(body: str, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Answer:

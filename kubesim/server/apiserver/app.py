@@ -14,11 +14,14 @@ from kubesim.apiserver.outside import Suspended
 from kubesim.apiserver.registry import no_such_resource
 from kubesim.apiserver.server import ApiServer
 from kubesim.server.apiserver import media
-from kubesim.server.apiserver.answers import Answer, text
+from kubesim.server.apiserver.answers import Answer, Broken, text
 from kubesim.server.apiserver.bodies import BODY_BYTES_MAX
 from kubesim.server.apiserver.call import Call
 from kubesim.server.apiserver.containers import Containers
+from kubesim.server.apiserver.control import PREFIX as CONTROL_PREFIX
+from kubesim.server.apiserver.control import Control
 from kubesim.server.apiserver.encoding import Encoder
+from kubesim.server.apiserver.faults import Faults, too_old
 from kubesim.server.apiserver.journal import Journal
 from kubesim.server.apiserver.metrics import metrics_text
 from kubesim.server.apiserver.operations import Operations
@@ -60,8 +63,11 @@ class App:
         self.encoder = Encoder(server.registry.by_type)
         self.operations = Operations(server, self.encoder, authorizer)
         self.request_counts: dict[tuple[str, str, int], int] = {}
+        self.answered_count = 0
         self.streams: dict[Stream, None] = {}
         self.journal: Journal | None = None
+        self.faults: Faults | None = None
+        self.control: Control | None = None
         self.is_stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,18 +76,17 @@ class App:
             await self._socket(scope, receive, send)
             return
         call = self._call_of(scope)
+        outcome: Answer | Stream | Feed | Broken
         try:
             call.body = await self._read_body(call, receive)
             self.wake()
-            try:
-                outcome = await self._handled(call)
-            except ApiError as error:
-                if error.code != 504:
-                    raise
-                await asyncio.sleep(TOO_LARGE_SECONDS)
-                self.wake()
-                call.forget()
-                outcome = await self._handled(call)
+            if self.control is not None and call.path.startswith(CONTROL_PREFIX):
+                self.admit(call)
+                outcome = await self.control.answer(call)
+            elif self.faults is not None and self.faults.is_armed and call.target.is_resource:
+                outcome = await self._handle_with_faults(call, scope)
+            else:
+                outcome = await self._handle(call)
             if self.journal is not None and call.method not in READS:
                 await self.journal.durable(self.server.store.revision)
         except ApiError as error:
@@ -96,6 +101,9 @@ class App:
             return
         if isinstance(outcome, Feed):
             await self._feed(call, outcome, send)
+            return
+        if isinstance(outcome, Broken):
+            outcome.abort()
             return
         await self._send(call, outcome, send)
 
@@ -139,11 +147,53 @@ class App:
 
     # -- the chain --
 
-    def handle(self, call: Call) -> Answer | Stream | Feed:
-        """Answer a call whose body has been read. Raises ApiError."""
+    async def _handle(self, call: Call) -> Answer | Stream | Feed:
+        """Answer a call; one about a version that does not exist yet waits for it. Raises ApiError."""
+        try:
+            return await self._handled(call)
+        except ApiError as error:
+            if error.code != 504:
+                raise
+        await asyncio.sleep(TOO_LARGE_SECONDS)
+        self.wake()
+        call.forget()
+        return await self._handled(call)
+
+    async def _handle_with_faults(self, call: Call, scope: Scope) -> Answer | Stream | Feed | Broken:
+        """Answer a call on a server with faults: what hits it happens first. Raises ApiError."""
+        assert self.faults is not None
+        self.admit(call)
+        hit = self.faults.hit(call, call.user.name)
+        if hit is None:
+            return await self._handle(call)
+        if hit.delay_ns:
+            await self._pass(hit.delay_ns)
+        if hit.breaks_before:
+            return Broken(scope.get("kubesim.abort"))
+        if hit.error is not None:
+            raise hit.error
+        call.read_at = hit.read_at
+        outcome = await self._handle(call)
+        if hit.is_expired and isinstance(outcome, Stream):
+            outcome.expire(too_old())
+        return Broken(scope.get("kubesim.abort")) if hit.breaks_after else outcome
+
+    async def _pass(self, delay_ns: int) -> None:
+        """Wait until so much of the cluster's time has passed."""
+        passed = asyncio.Event()
+        self.server.kernel.after(delay_ns, passed.set)
+        self.wake()
+        await passed.wait()
+
+    def admit(self, call: Call) -> None:
+        """Find out who calls and whether they may. Raises ApiError."""
         call.user = self.authenticator.authenticate(call.headers.get("authorization", ""), call.certificate, call.warn)
         self._impersonate(call)
         self._authorize(call)
+
+    def handle(self, call: Call) -> Answer | Stream | Feed:
+        """Answer a call whose body has been read. Raises ApiError."""
+        self.admit(call)
         target = call.target
         if not target.is_resource:
             answer = self.pages.answer(call)
@@ -253,6 +303,11 @@ class App:
             headers.append(("Retry-After", str(retry)))
         return Answer(error.code, self.encoder.any(status, form.media), form.media, headers)
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether a watch has events that its client has not been sent yet."""
+        return any(stream.is_ready for stream in self.streams)
+
     def metrics(self) -> str:
         """The metrics as Prometheus reads them."""
         return metrics_text(self.server, self.request_counts, len(self.streams))
@@ -260,6 +315,7 @@ class App:
     async def _send(self, call: Call, answer: Answer, send: Send) -> None:
         key = (call.target.verb, call.target.resource, answer.status)
         self.request_counts[key] = self.request_counts.get(key, 0) + 1
+        self.answered_count += 1
         headers = [(b"cache-control", b"no-cache, private")]
         if answer.status != 204:
             headers += [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
@@ -315,7 +371,10 @@ class App:
             options["fieldSelector"] = f"metadata.name={call.target.name}"
         elif view is not None:
             options["fieldSelector"] = view.field_selector(options.get("fieldSelector", ""))
-        return Stream(self.server, resource, call.target.namespace if resource.namespaced else "", options, encode)
+        stream = Stream(self.server, resource, call.target.namespace if resource.namespaced else "", options, encode)
+        if self.faults is not None:
+            stream.meet(self.faults.on_watch(call, call.user.name))
+        return stream
 
     async def _stream(self, call: Call, stream: Stream, receive: Receive, send: Send) -> None:
         content_type = call.form.media if call.form.media == media.JSON else f"{call.form.media};stream=watch"

@@ -18,8 +18,8 @@ class Call:
     """A request. ``headers`` have names in lower case; of a name that comes twice the mapping holds the first."""
 
     __slots__ = (
-        "_outcomes", "_position", "body", "certificate", "form", "header_list", "headers", "method", "path", "query", "route", "target",
-        "user", "warnings",
+        "_outcomes", "_position", "body", "certificate", "form", "header_list", "headers", "method", "path", "query", "read_at", "route",
+        "target", "user", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +38,7 @@ class Call:
         self._position = 0
         self.certificate = certificate
         self.body = b""
+        self.read_at = 0  # a fault: the revision that is read; 0 for the present
         self.user: User = NOBODY
         self.warnings: list[str] = []
         self.form: Form = DEFAULT

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
 
 from kubesim.apiserver.admission import SERVE_PROFILE
 from kubesim.kernel.time import MINUTE, SECOND, parse_duration
+from kubesim.server.apiserver.faults import Fault, read_faults
 
 COMPONENTS = ("apiserver", "controller-manager", "scheduler", "kubelet")
+TIMES = ("real", "stepped")
 AUTHORIZATION_MODES = ("RBAC", "AlwaysAllow", "Node", "AlwaysDeny")
 
 
@@ -19,6 +24,7 @@ class Flags:
     """What a server is to be like."""
 
     nodes: str = "10"
+    time: str = "real"
     time_scale: float = 1.0
     bind_address: str = "127.0.0.1"
     port: int = 6443
@@ -39,10 +45,14 @@ class Flags:
     advertise_address: str = "192.0.2.10"
     advertise_port: int = 26443
     service_account_issuer: str = "https://kubernetes.default.svc"
+    api_faults: str = ""
+    cert_dir: str = ""
     seed: int = 0
 
     def check(self) -> None:
         """Raise BadFlags for the first flag that cannot be."""
+        if self.time not in TIMES:
+            raise BadFlags(f"--time is {self.time!r}; expected one of {', '.join(TIMES)}")
         if not 0 < self.time_scale < float("inf"):
             raise BadFlags(f"--time-scale is {self.time_scale}; expected a number above 0: virtual seconds per real second")
         if not 0 <= self.port <= 65535:
@@ -55,6 +65,19 @@ class Flags:
         unknown = [mode for mode in modes if mode not in AUTHORIZATION_MODES]
         if unknown:
             raise BadFlags(f"--authorization-mode has {unknown[0]!r}; expected one of {', '.join(AUTHORIZATION_MODES)}")
+
+    def faults(self) -> list[Fault]:
+        """The faults of ``--api-faults``. Raises BadFlags."""
+        if not self.api_faults:
+            return []
+        try:
+            return read_faults(yaml.safe_load(Path(self.api_faults).read_text()))
+        except OSError as error:
+            raise BadFlags(f"--api-faults {self.api_faults}: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise BadFlags(f"--api-faults {self.api_faults}: {' '.join(str(error).split())}") from None
+        except (ValueError, TypeError) as error:
+            raise BadFlags(f"--api-faults {self.api_faults}: {error}") from None
 
     def chosen_components(self) -> tuple[str, ...]:
         """The components that run. Raises BadFlags."""

@@ -12,6 +12,7 @@ from kubesim.api.errors import ApiError, invalid, not_found
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.table import age_cell, name_cell
 from kubesim.apiserver import options as reading
+from kubesim.apiserver.metadata import stamped
 from kubesim.apiserver.registry import Resource
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.server import ApiServer
@@ -66,7 +67,13 @@ class Operations:
         """Read one object."""
         resource, view = self.resource_of(call)
         target = call.target
-        obj = self.server.call(self._request(call, resource, "get", None, call.query))
+        if call.read_at:
+            found = self.server.store.get(resource.key(_namespace(resource, target), target.name), call.read_at)
+            if found is None:
+                raise not_found(resource.name, target.name)
+            obj = stamped(found)
+        else:
+            obj = self.server.call(self._request(call, resource, "get", None, call.query))
         if target.subresource not in ("", "status"):
             return self.answer_plain(call, obj)
         return self.answer_object(call, resource.kind, obj, view)
@@ -75,6 +82,8 @@ class Operations:
         """List objects."""
         resource, view = self.resource_of(call)
         options = self._list_options(call, view)
+        if call.read_at and not options.get("continue"):
+            options |= {"resourceVersion": str(call.read_at), "resourceVersionMatch": "Exact"}
         if "sendInitialEvents" in call.query:
             problem = field.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
             raise invalid("ListOptions", "", [problem], "meta.k8s.io")

@@ -10,7 +10,8 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,23 @@ from kubesim.api.kinds import KINDS
 from kubesim.api.kinds.parts.privileged import forbid_privileged
 from kubesim.apiserver.server import ApiServer
 from kubesim.cluster import apply as applying
-from kubesim.cluster.assemble import start_controllers, start_kubelets, start_scheduler
-from kubesim.cluster.config import SEED_MAX, configure
+from kubesim.cluster.assemble import Parts, link_of, start_controllers, start_kubelets, start_scheduler
+from kubesim.cluster.config import SEED_MAX, ClusterConfig, configure
 from kubesim.drive import virtual
 from kubesim.drive.guest import Guest
 from kubesim.drive.session import GC_THRESHOLDS
+from kubesim.drive.stepped import Stepped
 from kubesim.etcd.local import LocalEtcd
 from kubesim.kernel.loop import Kernel
-from kubesim.kernel.time import SECOND
+from kubesim.kernel.time import EPOCH_NS, SECOND
 from kubesim.server.apiserver import certificates, kubeconfig
 from kubesim.server.apiserver.app import App
 from kubesim.server.apiserver.bootstrap import bootstrap
 from kubesim.server.apiserver.containers import Containers
+from kubesim.server.apiserver.control import Control
 from kubesim.server.apiserver.custom_routes import CustomRoutes
 from kubesim.server.apiserver.expression_authorizer import decider
+from kubesim.server.apiserver.faults import Faults
 from kubesim.server.apiserver.flags import BadFlags, Flags
 from kubesim.server.apiserver.hooks import HttpHooks
 from kubesim.server.apiserver.issuer import Issuer
@@ -54,6 +58,7 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 180
 WATCH_HISTORY_EVENTS_MAX = 10_000
 STOP_SECONDS_MAX = 2
+TICK_SECONDS = 0.1
 
 
 class CannotStart(Exception):
@@ -68,7 +73,10 @@ class Process:
         self._sources = sources
         self.socket: socket.socket
         self.app: App
-        self.guest: Guest
+        self.guest: Guest | Stepped
+        self.server: _Server
+        self.certificates: certificates.Directory
+        self.cluster_parts: tuple[ClusterConfig, Parts] | None = None  # of a cluster that is whole
         self._temporary: str = ""
         self.kubeconfig_path: Path
         self._closers: list[Any] = []
@@ -85,7 +93,8 @@ class Process:
         """Take the port, so that what is wrong with it is known before anything else. Raises CannotStart."""
         flags = self.flags
         family = socket.AF_INET6 if ":" in flags.bind_address else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        # With the protocol named, asyncio switches Nagle's algorithm off; else an answer in two parts waits 40 ms for an ACK.
+        self.socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind((flags.bind_address, flags.port))
@@ -97,14 +106,15 @@ class Process:
         flags = self.flags
         try:
             tokens = read_token_file(flags.token_auth_file) if flags.token_auth_file else {}
-            config = configure(int(flags.nodes) if flags.nodes.isdecimal() else flags.nodes, flags.seed)
+            config = configure(int(flags.nodes) if flags.nodes.removeprefix("-").isdecimal() else flags.nodes, flags.seed)
             files = [manifests.read(path) for source in self._sources for path in manifests.sources(source)]
         except ValueError as error:
             raise BadFlags(str(error)) from None
         saved = self._open_journal()
         # Another life draws other numbers: a uid of the one before must not come again.
         seed = flags.seed ^ (saved.last_revision << 1) if saved is not None else flags.seed
-        kernel = Kernel(seed & SEED_MAX, time.time_ns() - BOOT_NS_MAX)
+        is_stepped = flags.time == "stepped"
+        kernel = Kernel(seed & SEED_MAX, EPOCH_NS if is_stepped else time.time_ns() - BOOT_NS_MAX)
         etcd = LocalEtcd(kernel)
         if self._journal is not None and saved is not None:
             self._journal.restore(saved, etcd.state, kernel.now_ns)
@@ -118,14 +128,15 @@ class Process:
         bootstrap(server, self._client_authority)
         authorizer = AlwaysAllow() if "AlwaysAllow" in flags.authorization_mode.split(",") else Rbac(server)
         chosen = flags.chosen_components()
-        if "controller-manager" in chosen:
-            start_controllers(config, kernel, server, flags.chosen_controllers())
-        if "scheduler" in chosen:
-            start_scheduler(config, kernel, server)
+        controllers = start_controllers(config, kernel, server, flags.chosen_controllers()) if "controller-manager" in chosen else None
+        scheduler = start_scheduler(config, kernel, server) if "scheduler" in chosen else None
         kubelets = start_kubelets(config, kernel, server) if "kubelet" in chosen else None
+        if controllers is not None and scheduler is not None and kubelets is not None:
+            link = partial(link_of, config, kernel, server)
+            self.cluster_parts = config, Parts(kernel, etcd, server, controllers, scheduler, kubelets, link)
         virtual.run(kernel, kernel.now_ns + BOOT_NS_MAX, until_quiet=True)
-        kernel.run_due(max(kernel.now_ns, time.time_ns()))
-        self.guest = Guest(kernel, loop, flags.time_scale)
+        kernel.run_due(EPOCH_NS + BOOT_NS_MAX if is_stepped else max(kernel.now_ns, time.time_ns()))
+        self.guest = Stepped(kernel, loop) if is_stepped else Guest(kernel, loop, flags.time_scale)
         try:
             for manifest in files:
                 applying.apply(server, manifest)
@@ -133,13 +144,18 @@ class Process:
             raise CannotStart(error.message) from None
         routes = Routes()
         CustomRoutes(routes, server.custom_resources)
-        key_path = Path(flags.data_dir) / "pki" / "sa.key" if flags.data_dir else None
+        keeps_keys = flags.data_dir or flags.cert_dir
+        key_path = self._certificate_directory(Path(flags.data_dir)) / "sa.key" if keeps_keys else None
         issuer = Issuer(server, flags.service_account_issuer, key_path)
         authenticator = Authenticator(tokens, issuer.user_of, flags.anonymous_auth)
         server.outside = HttpHooks(server, self.guest.wake)
         server.dynamic.decide = decider(authorizer)
         app = self.app = App(server, self.guest.wake, routes, authenticator, authorizer)
         app.journal = self._journal
+        faults = app.faults = Faults(kernel.rng, server.store, lambda: kernel.now_ns)
+        faults.add(flags.faults())
+        app.control = Control(server, self.guest, faults)
+        self.guest.is_watched = lambda: bool(app.streams)
         app.operations.components = chosen
         app.channels = Streams(Containers(server, kubelets), self.guest.wake, lambda: app.is_stopping)
         address = f"{flags.advertise_address}:{flags.advertise_port}"
@@ -156,6 +172,9 @@ class Process:
         except BadJournal as error:
             raise CannotStart(str(error)) from None
 
+    def _certificate_directory(self, home: Path) -> Path:
+        return Path(self.flags.cert_dir) if self.flags.cert_dir else home / "pki"
+
     def write_files(self) -> ssl.SSLContext:
         """Write certificates and kubeconfig; return the TLS of the listener. Raises CannotStart."""
         flags = self.flags
@@ -165,7 +184,9 @@ class Process:
             self._temporary = tempfile.mkdtemp(prefix="kubesim-")
             home = Path(self._temporary)
         try:
-            files = certificates.Directory(home / "pki", [flags.bind_address, flags.advertise_address])
+            files = self.certificates = certificates.Directory(
+                self._certificate_directory(home), [flags.bind_address, flags.advertise_address]
+            )
             self._client_authority = files.authority.certificate.decode()
             self.kubeconfig_path = Path(flags.kubeconfig) if flags.kubeconfig else home / "kubeconfig"
             kubeconfig.write(self.kubeconfig_path, kubeconfig.kubeconfig(self.url, files.authority.certificate, files.admin))
@@ -180,8 +201,11 @@ class Process:
         context.set_alpn_protocols(["http/1.1"])
         return context
 
-    async def run(self) -> None:
-        """Serve until told to stop. Raises CannotStart, BadFlags."""
+    async def run(self, on_ready: Callable[[], object] | None = None) -> None:
+        """Serve until told to stop. Raises CannotStart, BadFlags.
+
+        A process of its own says where it is, takes the signals and the collector; in somebody else's, ``on_ready`` is called.
+        """
         self.flags.check()
         self.listen()
         loop = asyncio.get_running_loop()
@@ -193,13 +217,16 @@ class Process:
         )  # fmt: skip
         config.load()
         config.ssl = context
-        server = _Server(config, self.app)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        server = self.server = _Server(config, self.app, takes_signals=on_ready is None)
         self.guest.wake()
         self.socket.listen(BACKLOG)
-        print(f"kubesim serve: {self.url} kubeconfig {self.kubeconfig_path}", flush=True)
+        if on_ready is None:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
+            print(f"kubesim serve: {self.url} kubeconfig {self.kubeconfig_path}", flush=True)
+        else:
+            on_ready()
         await server.serve([self.socket])
 
     def close(self) -> None:
@@ -217,35 +244,67 @@ class Process:
 class _Server(uvicorn.Server):
     """uvicorn's server; the first signal ends the streams, so that it can wait for the rest."""
 
-    def __init__(self, config: uvicorn.Config, app: App) -> None:
+    def __init__(self, config: uvicorn.Config, app: App, takes_signals: bool) -> None:
         super().__init__(config)
         self._app = app
+        self._takes_signals = takes_signals
+        self._is_told = asyncio.Event()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop."""
         self._app.stop()
         super().handle_exit(sig, frame)
 
+    def end(self) -> None:
+        """Stop at once, without waiting for clients; from the loop's own thread."""
+        self._app.stop()
+        self.should_exit = self.force_exit = True
+        self._is_told.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what is open: with time for clients to take their answers, or at once."""
+        if not self.force_exit:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+    async def main_loop(self) -> None:
+        """Tick as uvicorn does, and notice at once when it is told to end."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 864_000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._is_told.wait()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         """Take the two signals that end a process, and do not raise them again afterwards: the stop is complete by then."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM) if self._takes_signals else ():
             loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's loops where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def run(flags: Flags, sources: Sequence[str] = ()) -> None:
     """Run a server to its end. Raises CannotStart, BadFlags."""
     process = Process(flags, sources)
     try:
-        import uvloop
-
-        factory: Any = uvloop.new_event_loop
-    except ImportError:
-        factory = None
-    try:
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(process.run())
     finally:
         process.close()

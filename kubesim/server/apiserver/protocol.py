@@ -43,6 +43,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["kubesim.certificate"] = self._certificate  # type: ignore[typeddict-unknown-key]
         self.scope["kubesim.method"] = self._odd_method  # type: ignore[typeddict-unknown-key]
+        self.scope["kubesim.abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
         self._odd_method = ""
 
 

@@ -21,6 +21,8 @@ from kubesim.apiserver.server import ApiServer
 from kubesim.apiserver.verbs.read import UINT64_MAX
 from kubesim.server.apiserver import forms, protobuf
 from kubesim.server.apiserver.encoding import OPTIONS, Encoder
+from kubesim.server.apiserver.faults import WatchFaults
+from kubesim.server.apiserver.faulty_watch import Cut, FaultyWatch
 from kubesim.server.apiserver.media import JSON, PARTIAL_LIST, PROTOBUF, TABLE, Form
 
 Object = dict[str, Any]
@@ -123,6 +125,7 @@ class Stream:
         self._ready = asyncio.Event()
         self._bookmarks = is_true(options.get("allowWatchBookmarks"))
         self._initial: list[bytes] = []
+        self._faulty: FaultyWatch | None = None
         self.is_over = False
         check_options(options)
         if encode.is_impossible:
@@ -144,8 +147,7 @@ class Stream:
             except ApiError as error:
                 if error.code not in (410,):
                     raise
-                self._initial.append(encode.encode("ERROR", error.status))
-                self.is_over = True
+                self.expire(error)
 
     def _begin_with_state(self, selection: dict[str, str], marked: bool, version: int) -> None:
         options = {"labelSelector": selection["label_selector"], "fieldSelector": selection["field_selector"]}
@@ -177,12 +179,29 @@ class Stream:
         self._ready.clear()
         encode = self._encode.encode
         try:
-            for event in self._watch.take():
+            for event in (self._watch if self._faulty is None else self._faulty).take():
                 parts.append(encode(event.type, _shown(event)))
         except ApiError as error:
             parts.append(encode("ERROR", error.status))
             self.is_over = True
+        except Cut:
+            self.is_over = True
         return b"".join(parts)
+
+    def expire(self, error: ApiError) -> None:
+        """Say nothing but this error, and end."""
+        self._initial = [self._encode.encode("ERROR", error.status)]
+        self.is_over = True
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to take."""
+        return self._ready.is_set()
+
+    def meet(self, faults: WatchFaults) -> None:
+        """Let faults befall the events from now on."""
+        if not self.is_over:
+            self._faulty = FaultyWatch(self._watch, faults, self._server.kernel, self._ready.set)
 
     async def wait(self, seconds: float) -> bool:
         """Wait until there is something to take; False when ``seconds`` have passed."""
@@ -201,7 +220,7 @@ class Stream:
 
     def bookmark(self) -> bytes:
         """The bytes of a bookmark, none for a client that did not ask for them."""
-        if not self._bookmarks or self.is_over:
+        if not self._bookmarks or self.is_over or (self._faulty is not None and self._faulty.is_held):
             return b""
         return self._encode.encode("BOOKMARK", self._bookmark(self._server.store.revision))
 
