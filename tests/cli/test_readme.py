@@ -36,6 +36,7 @@ def test_a_python_example_runs(number: int, text: str, capsys: pytest.CaptureFix
     assert text in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # kopf leaves a connection to the collector now and then
 @pytest.mark.parametrize("name", re.findall(r"def (test_\w+)", "".join(TESTS)))
 def test_a_test_runs(name: str, kubesim_factory: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
     if "kopf" in TESTS[0]:
