@@ -132,7 +132,7 @@ class FieldTracker:
             return _with(obj, Managed({}, {}))
         try:
             managed = self._updated(resource, request, obj, None, _managed(obj, None, ""))
-        except (ApiError, typed.Invalid):
+        except (ApiError, ValueError):
             if not resource.kind.is_custom:
                 raise
             return obj  # a list without its keys: its validation says so
@@ -146,7 +146,11 @@ class FieldTracker:
             return new  # nobody tracks this object: upstream leaves it at that
         managed = _managed(new, old, request.subresource)
         if managed.claims:
-            managed = self._updated(resource, request, new, old, managed)
+            try:
+                managed = self._updated(resource, request, new, old, managed)
+            except (ApiError, ValueError):
+                if not resource.kind.is_custom:
+                    raise
         return _with(new, managed)
 
     def settled(self, obj: Object, old: Object) -> Object:

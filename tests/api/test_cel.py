@@ -109,7 +109,7 @@ def test_an_evaluation_that_fails_says_why(expression: str, message: str) -> Non
     ("expression", "message"),
     [
         ("foo", "ERROR: <input>:1:1: undeclared reference to 'foo' (in container '')\n | foo\n | ^"),
-        ("1 +\n bar()", "ERROR: <input>:2:2: undeclared reference to 'bar' (in container '')\n |  bar()\n | .^"),
+        ("1 +\n bar()", "ERROR: <input>:2:5: undeclared reference to 'bar' (in container '')\n |  bar()\n | ....^"),
         ("1 +", "ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>'"),
         ("self.a b", "Syntax error: mismatched input 'b' expecting <EOF>"),
         ("'a", "Syntax error: token recognition error"),

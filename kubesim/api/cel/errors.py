@@ -15,3 +15,4 @@ class CompileError(ValueError):
         text = source.split("\n")[line] if source else ""
         super().__init__(f"ERROR: <input>:{line + 1}:{column + 1}: {reason}\n | {text}\n | {'.' * column}^")
         self.reason = reason
+        self.place = position

@@ -180,22 +180,22 @@ class _Parser:
         return found
 
     def _call(self, receiver: Node | None, name: Token) -> Node:
-        self._expect("(")
+        position = self._expect("(").position  # where cel-go places a call, and what it makes of a macro
         arguments = self._arguments(")")
         if receiver is None and name.value == "has" and len(arguments) == 1:
             if arguments[0].kind != "select" or arguments[0].parts[2]:
                 raise CompileError(self._source, arguments[0].position, "invalid argument to has() macro")
-            return Node("has", arguments[0].parts[:2], name.position)
+            return Node("has", arguments[0].parts[:2], position)
         if receiver is not None and receiver.kind == "name" and receiver.parts[0] == "cel" and name.value == "bind" and len(arguments) == 3:
-            return Node("bind", (self._variable(arguments[0]), arguments[1], arguments[2]), name.position)
+            return Node("bind", (self._variable(arguments[0]), arguments[1], arguments[2]), position)
         if receiver is not None:
             for variables, expressions in MACROS.get(name.value, ()):
                 if len(arguments) == variables + expressions and self._are_names(arguments[:variables]):
                     names = tuple(self._variable(argument) for argument in arguments[:variables])
-                    return Node("comprehend", (name.value, receiver, names, tuple(arguments[variables:])), name.position)
+                    return Node("comprehend", (name.value, receiver, names, tuple(arguments[variables:])), position)
             if name.value in ("optMap", "optFlatMap") and len(arguments) == 2:
-                return Node("comprehend", (name.value, receiver, (self._variable(arguments[0]),), (arguments[1],)), name.position)
-        return Node("call", (name.value, receiver, tuple(arguments)), name.position)
+                return Node("comprehend", (name.value, receiver, (self._variable(arguments[0]),), (arguments[1],)), position)
+        return Node("call", (name.value, receiver, tuple(arguments)), position)
 
     def _are_names(self, arguments: list[Node]) -> bool:
         return all(argument.kind == "name" for argument in arguments)

@@ -2,13 +2,13 @@
 
 import base64
 import re
-from functools import lru_cache
 from typing import Any
 
 from kubesim.api.cel.conversions import text_of
 from kubesim.api.cel.errors import CelError
 from kubesim.api.cel.table import function, method, need
 from kubesim.api.cel.values import NONE
+from kubesim.api.go_regexp import BadPattern, compile_pattern
 
 
 @function("size")
@@ -34,15 +34,12 @@ def _contains(text: Any, part: Any) -> bool:
     return part in text
 
 
-@lru_cache(maxsize=1024)
 def pattern(text: str) -> re.Pattern[str]:
-    """A regular expression in RE2's syntax, which has neither look-around nor back-references. Raises CelError."""
-    if re.search(r"\(\?(?:[=!]|<[=!]|\()|\\[1-9]", text):
-        raise CelError(f"error parsing regexp: invalid or unsupported Perl syntax: `{text}`")
+    """A regular expression in RE2's syntax. Raises CelError."""
     try:
-        return re.compile(text.replace(r"\z", r"\Z"))
-    except re.error as error:
-        raise CelError(f"error parsing regexp: {error}") from None
+        return compile_pattern(text)
+    except BadPattern as error:
+        raise CelError(str(error)) from None
 
 
 @function("matches")

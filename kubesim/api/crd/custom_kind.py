@@ -6,6 +6,7 @@ Upstream: apiextensions-apiserver/pkg/registry/customresource (strategy.go, stat
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kubesim.api import errors, field
 from kubesim.api.crd import defaults, paths, values
 from kubesim.api.crd.definitions import define
 from kubesim.api.crd.rules import Rules, compile_rules, rule_errors
@@ -18,6 +19,10 @@ from kubesim.kernel.time import SECOND, parse_time
 
 Object = dict[str, Any]
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+BLOCKING = frozenset((errors.NOT_FOUND, errors.REQUIRED, errors.TOO_LONG, errors.TOO_MANY, errors.TYPE_INVALID))
+NOT_CHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"
+)
 SELF_TYPES = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}
 
 
@@ -57,12 +62,10 @@ def kind_of(definition: Object, version: Object | None = None) -> Kind:
         prepare_create=_without_status if has_status else _same,
         prepare_update=_prepare_update if has_status else _same_of_two,
         prepare_status=_prepare_status,
-        validate=lambda obj: [*metadata_errors(obj, namespaced=namespaced), *_schema_errors(schema, obj)],
-        validate_create=lambda obj: _broken(schema, rules, obj, None),
-        validate_update=lambda new, old: [*metadata_update_errors(new, old), *_broken(schema, rules, new, old)],
-        validate_status=lambda new, old: [
-            *metadata_update_errors(new, old), *_schema_errors(schema, new), *_broken(schema, rules, new, old)
-        ],
+        validate=lambda obj: metadata_errors(obj, namespaced=namespaced),
+        validate_create=lambda obj: _object_errors(schema, rules, obj, None),
+        validate_update=lambda new, old: [*metadata_update_errors(new, old), *_object_errors(schema, rules, new, old)],
+        validate_status=lambda new, old: [*metadata_update_errors(new, old), *_object_errors(schema, rules, new, old)],
         columns=columns_of(version),
         selectable_fields=_selectable(version),
         allow_unconditional_update=False,
@@ -97,14 +100,15 @@ def _prepare_status(new: Object, old: Object) -> Object:
     return {**result, "status": new["status"]} if "status" in new else result
 
 
-def _broken(schema: Object, rules: Rules | None, obj: Object, old: Object | None) -> list[FieldError]:
-    """The rules that an object breaks; one that does not fit its schema is not asked."""
-    return [] if rules is None or values.validate(obj, schema) else list(rule_errors(rules, obj, old))
-
-
-def _schema_errors(schema: Object, obj: Object) -> list[FieldError]:
-    wrong = values.validate(obj, schema)
-    return wrong or list(values.list_errors(obj, schema))
+def _object_errors(schema: Object, rules: Rules | None, obj: Object, old: Object | None) -> list[FieldError]:
+    """What is wrong with an object: by its schema, by the keys of its lists, by its rules, which need values that can be looked at."""
+    wrong = values.validate(obj, schema) if old is None else values.validate(obj, schema, "", old)
+    wrong += values.list_errors(obj, schema)
+    if rules is None:
+        return wrong
+    if any(error.reason in BLOCKING for error in wrong):
+        return [*wrong, field.invalid(values.NO_PATH, None, NOT_CHECKED)]
+    return [*wrong, *rule_errors(rules, obj, old)]
 
 
 def _selectable(version: Object) -> Mapping[str, Callable[[Object], str]]:

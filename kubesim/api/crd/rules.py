@@ -1,7 +1,8 @@
 """The CEL rules of a schema (``x-kubernetes-validations``): compiled once per schema, asked of every object that is otherwise valid.
 
-A rule that names ``oldSelf`` is about a change: it is asked where there was a value before. Costs are not estimated; an evaluation
-that goes on for too long is an error (``api/cel``).
+A rule that names ``oldSelf`` is about a change: it is asked where there was a value before, or with an optional one (``optionalOldSelf``).
+What is unchanged is not judged again (ratcheting). Definitions are checked by ``rule_checks``; an evaluation that goes on for too long is
+an error (``api/cel``).
 
 Upstream: apiextensions-apiserver/pkg/apiserver/schema/cel (compilation.go, validation.go).
 """
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from kubesim.api import cel, errors, field
+from kubesim.api.cel.values import NONE, Optional
+from kubesim.api.crd.declared import Convert, converter
 from kubesim.api.errors import FieldError
 
 Object = dict[str, Any]
@@ -24,6 +27,11 @@ class Rule(NamedTuple):
     is_transition: bool
     message: cel.Program | None
 
+    @property
+    def takes_none(self) -> bool:
+        """Whether it is asked of a new value too."""
+        return self.given.get("optionalOldSelf") is True
+
 
 class Rules(NamedTuple):
     """The rules at one place of a schema and below it; None where there are none."""
@@ -33,6 +41,7 @@ class Rules(NamedTuple):
     properties: dict[str, "Rules"]
     values: "Rules | None"  # of a map or a list
     list_keys: tuple[str, ...]
+    convert: Convert | None = None  # makes times of texts and the like, where this place has rules
 
 
 def compile_rules(given: Object) -> Rules | None:
@@ -43,7 +52,8 @@ def compile_rules(given: Object) -> Rules | None:
     values = compile_rules(inner) if inner is not None else None
     if not own and not properties and values is None:
         return None
-    return Rules(own, given.get("type", ""), properties, values, tuple(given.get("x-kubernetes-list-map-keys") or ()))
+    keys = tuple(given.get("x-kubernetes-list-map-keys") or ())
+    return Rules(own, given.get("type", ""), properties, values, keys, converter(given) if own else None)
 
 
 def _compiled(given: Object) -> Rule:
@@ -54,30 +64,17 @@ def _compiled(given: Object) -> Rule:
         return Rule(given, cel.compile_expression(given["rule"], ("self", "oldSelf")), True, message)
 
 
-def schema_rule_errors(given: Object, path: str) -> Iterator[FieldError]:
-    """Rules of a schema that do not compile, with upstream's picture of a rule."""
-    for index, rule in enumerate(given.get("x-kubernetes-validations") or ()):
-        place = f"{path}.x-kubernetes-validations[{index}]"
-        if not rule.get("rule", "").strip():
-            yield field.required(f"{place}.rule", "rule is not specified")
-            continue
-        try:
-            _compiled(rule)
-        except cel.CompileError as error:
-            shown = {
-                "Rule": rule["rule"], "Message": rule.get("message", ""), "MessageExpression": rule.get("messageExpression", ""),
-                "Reason": rule.get("reason"), "FieldPath": rule.get("fieldPath", ""), "OptionalOldSelf": rule.get("optionalOldSelf"),
-            }  # fmt: skip
-            yield field.invalid(f"{place}.rule", shown, f"compilation failed: {error}")
-
-
 def rule_errors(rules: Rules, value: Any, old: Any = None, path: str = "", is_root: bool = True) -> Iterator[FieldError]:
     """The rules that an object breaks. ``old`` is the object before, None for a new one. O(value · rules)."""
     shown, shown_old = (_root_view(value), _root_view(old)) if is_root else (value, old)
+    if rules.convert is not None:
+        shown, shown_old = rules.convert(shown), rules.convert(shown_old) if shown_old is not None else None
+    is_same = old is not None and value == old
     for rule in rules.own:
-        if rule.is_transition and old is None:
+        if (rule.is_transition and old is None and not rule.takes_none) or (is_same and not rule.is_transition):
             continue
-        bindings = {"self": shown, "oldSelf": shown_old} if rule.is_transition or rule.message is not None else {"self": shown}
+        former = (NONE if old is None else Optional((shown_old,))) if rule.takes_none else shown_old
+        bindings = {"self": shown, "oldSelf": former} if rule.is_transition or rule.message is not None else {"self": shown}
         try:
             holds = rule.program.evaluate(bindings)
         except cel.CelError as error:

@@ -4,13 +4,13 @@ Upstream: apiextensions-apiserver/pkg/apiserver/schema/validation.go (ValidateSt
 pkg/apis/apiextensions/validation/validation.go (ValidateCustomResourceDefinitionOpenAPISchema) and schema/defaulting/validation.go.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from kubesim.api import field
-from kubesim.api.crd import rules, values
+from kubesim.api.crd import go_schema, rule_checks, values
 from kubesim.api.errors import FieldError
+from kubesim.api.go_regexp import BadPattern, compile_pattern
 
 Object = dict[str, Any]
 ROOT, ITEM, FIELD = "at the root", "for specified array items", "for specified object fields"
@@ -18,11 +18,11 @@ TYPES = ("array", "boolean", "integer", "number", "object", "string")
 SCALARS = ("boolean", "integer", "number", "string")
 INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 UNSUPPORTED = ("$ref", "additionalItems", "definitions", "dependencies", "id", "patternProperties")
-AT_ROOT_WITH_STATUS = frozenset((
-    "description", "type", "format", "title", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength",
-    "pattern", "maxItems", "minItems", "uniqueItems", "multipleOf", "required", "items", "properties", "additionalProperties", "example",
-    "externalDocs", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
-))  # fmt: skip
+AT_ROOT_WITH_STATUS = (  # in upstream's order, by their Go names
+    "Description", "Type", "Format", "Title", "Maximum", "ExclusiveMaximum", "Minimum", "ExclusiveMinimum", "MaxLength", "MinLength",
+    "Pattern", "MaxItems", "MinItems", "UniqueItems", "MultipleOf", "Required", "Items", "Properties", "ExternalDocs", "Example",
+    "XPreserveUnknownFields", "XValidations",
+)  # fmt: skip
 _FORBIDDEN_INSIDE = (  # what may not stand inside allOf, anyOf, oneOf and not
     ("type", "must be empty to be structural"),
     ("additionalProperties", "must be undefined to be structural"),
@@ -51,14 +51,15 @@ def schema_errors(given: Any, path: str, has_status: bool) -> list[FieldError]:
     wrong += _openapi_errors(given, path)
     structural = [*_structural_errors(given, ROOT, path), *_completeness_errors(given, given, path)]
     wrong += sorted(structural, key=lambda error: f"{error.field}: {error.message}")
-    return wrong or [*_default_errors(given, path), *_rule_errors(given, path)]
+    wrong += _rule_form_errors(given, path)
+    return wrong or [*_default_errors(given, path)] or rule_checks.schema_rule_errors(given, path)
 
 
-def _rule_errors(given: Object, path: str) -> Iterator[FieldError]:
-    """Rules that do not compile, of every place."""
-    yield from rules.schema_rule_errors(given, path)
+def _rule_form_errors(given: Object, path: str) -> Iterator[FieldError]:
+    """Rules of every place that are not even to be compiled."""
     for inner, place, _ in _inner(given, path):
-        yield from _rule_errors(inner, place)
+        yield from _rule_form_errors(inner, place)
+    yield from rule_checks.form_errors(given, path)
 
 
 def _root_errors(given: Object, path: str) -> Iterator[FieldError]:
@@ -67,11 +68,9 @@ def _root_errors(given: Object, path: str) -> Iterator[FieldError]:
     if type_ and type_ != "object":
         why = 'only "object" is allowed as the type at the root of the schema if the status subresource is enabled'
         yield field.invalid(f"{path}.type", type_, why)
-    for key in given:
-        if key not in AT_ROOT_WITH_STATUS:
-            allowed = ", ".join(f'"{each}"' for each in sorted(AT_ROOT_WITH_STATUS - {"type"}))
-            yield field.invalid(path, given, f"only {allowed} may stand at the root if the status subresource is enabled")
-            return
+    if any(given.get(name) not in (None, "", False) and shown not in AT_ROOT_WITH_STATUS for name, shown, _ in go_schema.FIELDS):
+        why = f"only [{' '.join(AT_ROOT_WITH_STATUS)}] fields are allowed at the root of the schema if the status subresource is enabled"
+        yield field.invalid(path, go_schema.shown(given), why)
 
 
 # -- each schema by itself --
@@ -248,8 +247,8 @@ def _junctor_errors(given: Object, path: str, skips_any_of: bool, is_nested: boo
         yield from _nested_errors(given["not"], f"{path}.not", False)
     if given.get("pattern"):
         try:
-            re.compile(given["pattern"])
-        except re.error as error:
+            compile_pattern(given["pattern"])
+        except BadPattern as error:
             yield field.invalid(f"{path}.pattern", given["pattern"], f"must be a valid regular expression, but isn't: {error}")
 
 

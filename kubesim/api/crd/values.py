@@ -15,10 +15,12 @@ import orjson
 
 from kubesim.api import errors, field
 from kubesim.api.errors import FieldError
+from kubesim.api.go_regexp import compile_pattern
 from kubesim.kernel.time import parse_duration, parse_time
 
 Object = dict[str, Any]
 NO_PATH = "<nil>"
+MISSING: Any = object()
 ERRORS_MAX = 100
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
@@ -40,10 +42,13 @@ def type_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def validate(value: Any, given: Object, path: str = "") -> list[FieldError]:
-    """Every error of ``value`` under ``path``, at most ERRORS_MAX. O(value · schema at each place)."""
+def validate(value: Any, given: Object, path: str = "", old: Any = MISSING) -> list[FieldError]:
+    """Every error of ``value`` under ``path``, at most ERRORS_MAX; what is as it was in ``old`` is not judged again (ratcheting).
+
+    O(value · schema at each place).
+    """
     found: list[FieldError] = []
-    for error in _errors(value, given, path):
+    for error in _errors(value, given, path, old):
         found.append(error)
         if len(found) == ERRORS_MAX:
             break
@@ -56,8 +61,8 @@ def _types(given: Object) -> tuple[str, ...]:
     return (given["type"],) if given.get("type") else ()
 
 
-def _errors(value: Any, given: Object, path: str) -> Iterator[FieldError]:
-    if value is None and given.get("nullable"):
+def _errors(value: Any, given: Object, path: str, old: Any = MISSING) -> Iterator[FieldError]:
+    if (value is None and given.get("nullable")) or (old is not MISSING and value == old):
         return
     types, kind = _types(given), type_of(value)
     if types and kind not in types and not (kind == "integer" and "number" in types):
@@ -71,9 +76,9 @@ def _errors(value: Any, given: Object, path: str) -> Iterator[FieldError]:
     elif kind in ("integer", "number"):
         yield from _number_errors(value, given, path)
     elif kind == "array":
-        yield from _array_errors(value, given, path)
+        yield from _array_errors(value, given, path, old)
     elif kind == "object":
-        yield from _object_errors(value, given, path)
+        yield from _object_errors(value, given, path, old)
     if given.get("enum") and value not in given["enum"]:
         names = [each if isinstance(each, str) else orjson.dumps(each).decode() for each in given["enum"]]
         yield field.not_supported(path, value, names)
@@ -92,16 +97,11 @@ def _string_errors(value: str, given: Object, path: str) -> Iterator[FieldError]
         yield field.too_long(path, longest)
     if shortest is not None and len(value) < shortest:
         yield field.invalid(path, value, f"{path} in body should be at least {shortest} chars long")
-    if pattern and not _compiled(pattern).search(value):
+    if pattern and not compile_pattern(pattern).search(value):
         yield field.invalid(path, value, f"{path} in body should match '{pattern}'")
     form = given.get("format", "")
     if form in FORMATS and not _has_form(value, form):
         yield field.invalid(path, value, f'{path} in body must be of type {form}: "{value}"')
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Go's syntax as Python's: the end of the text is ``\\z`` there, and Python remembers what it has compiled."""
-    return re.compile(re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", pattern).replace("\\z", "\\Z"), re.ASCII)
 
 
 def _number_errors(value: Any, given: Object, path: str) -> Iterator[FieldError]:
@@ -124,11 +124,11 @@ def _number(value: Any) -> str:
     return str(int(value)) if float(value).is_integer() else str(value)
 
 
-def _array_errors(value: list[Any], given: Object, path: str) -> Iterator[FieldError]:
+def _array_errors(value: list[Any], given: Object, path: str, old: Any) -> Iterator[FieldError]:
     most, fewest, items = given.get("maxItems"), given.get("minItems"), given.get("items")
     if isinstance(items, dict):
         for index, item in enumerate(value):
-            yield from _errors(item, items, f"{path}[{index}]")
+            yield from _errors(item, items, f"{path}[{index}]", _former(item, given, old))
     if fewest is not None and len(value) < fewest:
         yield field.invalid(path, len(value), f"{path} in body should have at least {fewest} items")
     if most is not None and len(value) > most:
@@ -137,7 +137,16 @@ def _array_errors(value: list[Any], given: Object, path: str) -> Iterator[FieldE
         yield field.invalid(path, value, f"{path} in body shouldn't contain duplicates")
 
 
-def _object_errors(value: Object, given: Object, path: str) -> Iterator[FieldError]:
+def _former(item: Any, given: Object, old: Any) -> Any:
+    """What an item of a list was: in a map by keys the one with the same keys, elsewhere nobody knows."""
+    keys = given.get("x-kubernetes-list-map-keys") or ()
+    if given.get("x-kubernetes-list-type") != "map" or not isinstance(old, list) or not isinstance(item, dict):
+        return MISSING
+    identity = [item.get(key) for key in keys]
+    return next((each for each in old if isinstance(each, dict) and [each.get(key) for key in keys] == identity), MISSING)
+
+
+def _object_errors(value: Object, given: Object, path: str, old: Any) -> Iterator[FieldError]:
     most, fewest = given.get("maxProperties"), given.get("minProperties")
     if most is not None and len(value) > most:
         yield field.invalid(path, len(value), f"{path} in body should have at most {most} properties")
@@ -150,7 +159,7 @@ def _object_errors(value: Object, given: Object, path: str) -> Iterator[FieldErr
     for key, item in value.items():
         inner = properties.get(key, more if isinstance(more, dict) else None)
         if inner is not None:
-            yield from _errors(item, inner, _child(path, key))
+            yield from _errors(item, inner, _child(path, key), old.get(key, MISSING) if isinstance(old, dict) else MISSING)
 
 
 def _child(path: str, key: str) -> str:
