@@ -87,9 +87,9 @@ def _is_pointer(owner: str, name: str) -> bool:
     return name in text_pointers(owner) or ((name in POINTERS or full in POINTERS) and full not in NO_POINTERS)
 
 
-def compact(value: Any, schema: str) -> str:
-    """The JSON of a struct on one line."""
-    return orjson.dumps(tree(value, Field("@", ref=schema))).decode()
+def as_struct(value: Any, schema: str) -> Any:
+    """A value of a definition as Go's struct in plain data, to be shown in a field error; None stays None."""
+    return tree(value, Field("@", ref=schema))
 
 
 def _indented(value: Any, depth: int) -> str:

@@ -45,6 +45,21 @@ def pairs(raw: bytes) -> Any:
     return json.loads(raw.decode("utf-8", "replace"), object_pairs_hook=Pairs)
 
 
+def member_text(raw: bytes, name: str) -> str:
+    """The text of the last member ``name`` of the object that a good JSON text is; empty when it has none."""
+    text, decoder = raw.decode("utf-8", "replace"), json.JSONDecoder()
+    at, found = _space(text, 0) + 1, ""
+    while text[at := _space(text, at)] != "}":
+        key, at = decoder.raw_decode(text, at)
+        start = _space(text, _space(text, at) + 1)
+        _, at = decoder.raw_decode(text, start)
+        if key == name:
+            found = text[start:at]
+        at = _space(text, at)
+        at += text[at] == ","
+    return found
+
+
 def quoted(character: str) -> str:
     """A character as Go's scanner shows it."""
     if character == "'":

@@ -17,9 +17,11 @@ from kubesim.api.kinds import KINDS
 from kubesim.api.kinds.contract import Kind
 from kubesim.api.patch.go_text import json_kind
 from kubesim.api.schema import Field, definition
+from kubesim.api.verbatim import remembered
 
 Object = dict[str, Any]
 Warn = Callable[[str], object]
+Keep = Callable[[Object], object]
 JSON, YAML = "json", "yaml"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 SUMMARY_BYTES_MAX = 30
@@ -61,8 +63,12 @@ def read(raw: bytes, media: str) -> Body:
     return Body(document.value, b"", [f'line {line}: key "{key}" already set in map' for line, key in document.duplicates])
 
 
-def decode_object(kind: Kind, raw: bytes, media: str = JSON, validation: str = "", warn: Warn | None = None) -> Object:
+def decode_object(
+    kind: Kind, raw: bytes, media: str = JSON, validation: str = "", warn: Warn | None = None, keep: Keep | None = None
+) -> Object:
     """Decode the body of a create or update to an object of ``kind``. Raises ApiError 400.
+
+    ``keep`` is called with the object as Go has it, empty lists and maps included, when that is another one.
 
     The object keeps the type it names when that is another one: the verb refuses it, with its own words.
     """
@@ -88,7 +94,9 @@ def decode_object(kind: Kind, raw: bytes, media: str = JSON, validation: str = "
     if (version, name) != (kind.api_version, kind.kind):
         _check_as_itself(obj, version, name, kind)
         return obj
-    return decoded(kind, obj, body, validation, warn)
+    if kind.verbatim_fields and media == JSON:
+        obj = remembered(obj, raw, kind.verbatim_fields)
+    return decoded(kind, obj, body, validation, warn, keep)
 
 
 def _check_custom_type(kind: Kind, obj: Object, raw: bytes, warn: Warn | None) -> None:
@@ -112,7 +120,9 @@ def _check_as_itself(obj: Object, version: str, name: str, kind: Kind) -> None:
         raise bad_request(head + problems[0].message)
 
 
-def decoded(kind: Kind, obj: Object, body: Body | None = None, validation: str = "", warn: Warn | None = None) -> Object:
+def decoded(
+    kind: Kind, obj: Object, body: Body | None = None, validation: str = "", warn: Warn | None = None, keep: Keep | None = None
+) -> Object:
     """An object of ``kind`` as the decoder passes it on: types right, unknown fields and nulls gone. Raises ApiError 400."""
     problems = schema.check(obj, kind.schema)
     if problems:
@@ -121,7 +131,10 @@ def decoded(kind: Kind, obj: Object, body: Body | None = None, validation: str =
             raise error
     if body is not None and validation != IGNORE:
         report(kind, body.strict_errors(kind.schema), validation, warn)
-    return schema.clean(obj, kind.schema)
+    cleaned = schema.clean(obj, kind.schema)
+    if keep is not None and cleaned is not obj:
+        keep(obj)
+    return cleaned
 
 
 def report(kind: Kind, messages: Sequence[str], validation: str, warn: Warn | None) -> None:

@@ -6,6 +6,7 @@ Parts that were frozen before are used again, so Pods of one template still shar
 from typing import Any, NoReturn
 
 from kubesim.api.memo import IdentityMemo
+from kubesim.api.verbatim import Verbatim
 
 
 def _refuse(self: Any, *arguments: Any, **named: Any) -> NoReturn:
@@ -29,7 +30,7 @@ class FrozenList(list[Any]):
 
 
 def _freeze_part(value: Any) -> Any:
-    if isinstance(value, FrozenDict | FrozenList):
+    if isinstance(value, FrozenDict | FrozenList | Verbatim):
         return value
     if isinstance(value, dict):
         return FrozenDict((key, _part(item)) for key, item in value.items())

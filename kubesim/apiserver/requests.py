@@ -20,6 +20,7 @@ dryRun                True
 fieldManager          str, writes: who owns the fields; ``defaultManager`` (the user agent's name) when it is empty
 force                 True, apply: take fields over from other managers
 fieldValidation       "Strict", "Warn" or "Ignore": what patch does about unknown and duplicate fields
+decoded               the object of a write with its empty lists and maps, as Go has it when it words an error
 duplicates            the duplicate fields that whoever read the text of a patch has found
 warnings              a list; the server appends the warnings of this request
 userInfo              {"username", "uid", "groups", "extra"} of whoever was authenticated

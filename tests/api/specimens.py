@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from kubesim.api.kinds import KINDS
-from kubesim.api.kinds.parts.judgement import update_errors
+from kubesim.api.kinds.parts import judgement
 
 Object = dict[str, Any]
 CONTAINER: Object = {"name": "c", "image": "i"}
@@ -60,8 +60,7 @@ def create_errors(resource: str, changes: Object) -> list[str]:
     """What the kind has against a good object with some values changed, as ``field: message``."""
     kind = KINDS.by_resource(resource)
     obj = created(resource, changes)
-    errors = [*kind.validate(obj), *(kind.validate_create(obj) if kind.validate_create else ())]
-    return [f"{error.field}: {error.message}" for error in errors]
+    return [f"{error.field}: {error.message}" for error in judgement.create_errors(kind, obj)]
 
 
 def change_errors(resource: str, changes: Object, before: Object | None = None) -> list[str]:
@@ -69,4 +68,4 @@ def change_errors(resource: str, changes: Object, before: Object | None = None) 
     kind = KINDS.by_resource(resource)
     old = created(resource, before)
     new = kind.prepare_update(kind.default(spoiled(old, changes)), old)
-    return [f"{error.field}: {error.message}" for error in update_errors(kind, new, old)]
+    return [f"{error.field}: {error.message}" for error in judgement.update_errors(kind, new, old)]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kubesim.api.go_dump import CLAIM_SPEC, POD_SPEC, compact, diff, go_name
+from kubesim.api import field
+from kubesim.api.go_dump import CLAIM_SPEC, POD_SPEC, as_struct, diff, go_name
 from kubesim.api.go_order import in_go_order
 from kubesim.api.schema import Field
 
@@ -35,7 +36,8 @@ def test_the_difference_of_two_pod_specs() -> None:
 
 def test_a_struct_on_one_line() -> None:
     shown = '{"AccessModes":["ReadWriteOnce"],"Selector":null,"Resources":{"Limits":null,"Requests":null},"VolumeName":"",'
-    assert compact({"accessModes": ["ReadWriteOnce"]}, CLAIM_SPEC).startswith(shown)
+    assert field.show(as_struct({"accessModes": ["ReadWriteOnce"]}, CLAIM_SPEC)).startswith(shown)
+    assert as_struct(None, CLAIM_SPEC) is None
 
 
 def test_go_order_is_that_of_the_structs() -> None:

@@ -1,8 +1,13 @@
 """Validation by table: a good object of a kind, what is changed of it, and what a server says to that, in its words and order."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from tests.api.specimens import GOOD, Object, change_errors, create_errors
+from kubesim.api.errors import FieldError
+from kubesim.api.kinds import KINDS
+from kubesim.api.kinds.parts.judgement import reworded, update_errors
+from tests.api.specimens import GOOD, Object, change_errors, create_errors, created, spoiled
 
 REQUIRED = "Required value"
 BALANCER_ONLY = "Forbidden: may only be used when `type` is 'LoadBalancer'"
@@ -112,3 +117,19 @@ UPDATES: list[tuple[str, Object, list[str]]] = [
 @pytest.mark.parametrize(("resource", "changes", "expected"), UPDATES, ids=str)
 def test_updates(resource: str, changes: Object, expected: list[str]) -> None:
     agree(change_errors(resource, changes), expected)
+
+
+def test_an_error_is_worded_for_what_the_client_has_sent() -> None:
+    kind = KINDS.by_resource("deployments.apps")
+    old = created("deployments.apps")
+    new = spoiled(old, {"spec.template.metadata.labels": None})
+
+    def judge(obj: Object) -> Sequence[FieldError]:
+        return update_errors(kind, obj, old)
+
+    errors = judge(new)
+    assert "Invalid value: null: `selector`" in errors[0].message
+    sent = {"spec": {"template": {"metadata": {"labels": {}}}}}
+    assert "Invalid value: {}: `selector`" in reworded(errors, judge, new, sent)[0].message
+    assert reworded(errors, judge, new, None) is errors
+    assert reworded((), judge, new, sent) == ()

@@ -73,6 +73,7 @@ class Kind:
     generates_names: bool = True  # False: a generateName is taken as it is, as upstream does where names mean something
     allow_create_on_update: bool = False
     scale: Mapping[str, str] | None = None  # of a custom resource: the JSON paths of its scale subresource
+    verbatim_fields: tuple[str, ...] = ()  # that upstream keeps as bytes (``kubesim.api.verbatim``)
     refuses_create: str = ""  # why no object may be created now
     is_custom: bool = False  # defined by a CustomResourceDefinition
     prepare_delete: Callable[[Object, str], Object] | None = None  # (obj, now): what a first delete makes of it, instead of deleting it

@@ -8,9 +8,10 @@ from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.cells import count
 from kubesim.api.kinds.parts.columns import AGE, NAME
-from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors, metadata_update_errors, not_negative_errors
+from kubesim.api.kinds.parts.metadata import IMMUTABLE, metadata_errors, metadata_update_errors, not_negative_errors
 from kubesim.api.kinds.parts.table import NONE
 from kubesim.api.meta import controller_of
+from kubesim.api.verbatim import text_of
 
 Object = dict[str, Any]
 
@@ -24,7 +25,8 @@ def _validate(revision: Object) -> Sequence[FieldError]:
 
 def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
     wrong = metadata_update_errors(new, old)
-    return wrong + immutable_errors(new.get("data"), old.get("data"), "data")
+    after, before = new.get("data"), old.get("data")
+    return wrong if text_of(after) == text_of(before) else [*wrong, field.invalid("data", after, IMMUTABLE)]
 
 
 def _controller_cell(revision: Object, now_ns: int) -> str:
@@ -45,6 +47,7 @@ KIND = Kind(
     schema="io.k8s.api.apps.v1.ControllerRevision",
     validate=_validate,
     validate_update=_validate_update,
+    verbatim_fields=("data",),
     columns=(NAME, Column("Controller", "string", _controller_cell), Column("Revision", "string", count("revision")), AGE),
     has_generation=False,
 )

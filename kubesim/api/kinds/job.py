@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kubesim.api import errors, field
+from kubesim.api import field
 from kubesim.api.conditions import is_true
 from kubesim.api.errors import FieldError
-from kubesim.api.go_dump import POD_SPEC, compact
+from kubesim.api.go_dump import POD_SPEC, as_struct
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.cells import SECOND_NS, TEMPLATE_COLUMNS, selector
 from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.job_spec import default_job_spec, job_selector_errors, job_spec_errors
-from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors, metadata_update_errors
+from kubesim.api.kinds.parts.metadata import IMMUTABLE, immutable_errors, metadata_errors, metadata_update_errors
 from kubesim.api.kinds.parts.shape import changed_spec, empty_status, get_in, keep_all_but_status, keep_status
 from kubesim.api.kinds.parts.table import human_duration
 from kubesim.api.kinds.parts.workload import selector_matches_template_errors
@@ -95,11 +95,18 @@ def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
         wrong += immutable_errors(after.get("completions"), before.get("completions"), "spec.completions")
     wrong += immutable_errors(after.get("selector"), before.get("selector"), "spec.selector")
     wrong += _template_update_errors(new, old)
-    for name in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
-        wrong += immutable_errors(after.get(name), before.get(name), f"spec.{name}")
+    for name, struct in _FIXED.items():
+        wrong += immutable_errors(after.get(name), before.get(name), f"spec.{name}", struct)
     return wrong
 
 
+_FIXED = {
+    "completionMode": "",
+    "podFailurePolicy": "io.k8s.api.batch.v1.PodFailurePolicy",
+    "backoffLimitPerIndex": "",
+    "managedBy": "",
+    "successPolicy": "io.k8s.api.batch.v1.SuccessPolicy",
+}
 _PLACEMENT = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
 
 
@@ -113,8 +120,7 @@ def _template_update_errors(new: Object, old: Object) -> list[FieldError]:
     if after == before:
         return []
     at = "spec.template.spec" if after.get("spec") != before.get("spec") else "spec.template"
-    shown = compact(after.get("spec") or {}, POD_SPEC)
-    return [FieldError(at, errors.INVALID, f"Invalid value: {shown}: field is immutable")]
+    return [field.invalid(at, as_struct(after.get("spec") or {}, POD_SPEC), IMMUTABLE)]
 
 
 def _status_cell(job: Object, now_ns: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from kubesim.api.errors import ApiError, already_exists, bad_request, forbidden, invalid
+from kubesim.api.kinds.parts.judgement import create_errors, reworded
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import CREATE, Attributes
 from kubesim.apiserver.dynamic.operation import Operation
@@ -128,10 +129,8 @@ def _completed(
     kind, namespace = resource.kind, request.namespace
     metadata = meta.for_create(resource, admitted["metadata"], name, namespace, server.uid_stream.uuid(), format_time(server.kernel.now_ns))
     obj = kind.prepare_create({**admitted, "metadata": metadata})
-    errors = kind.validate(obj)
-    if kind.validate_create is not None:
-        errors = [*errors, *kind.validate_create(obj)]
-    if errors:
+    if errors := create_errors(kind, obj):
+        errors = reworded(errors, lambda each: create_errors(kind, each), obj, request.options.get("decoded"))
         raise invalid(kind.kind, name, errors, kind.group)
     if "warnings" in request.options:
         warn(resource, request, obj, None)

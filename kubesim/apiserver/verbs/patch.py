@@ -18,6 +18,7 @@ from kubesim.api.kinds import KINDS
 from kubesim.api.patch import apply_json_patch, apply_merge_patch, apply_strategic_patch
 from kubesim.api.patch.go_text import go_text
 from kubesim.api.schema import Field
+from kubesim.api.verbatim import packed
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.decoding import IGNORE, STRICT, WARN, strict_sentence
 from kubesim.apiserver.registry import Resource
@@ -72,10 +73,11 @@ def patched(resource: Resource, request: Request, old: Object) -> Object:
             raise _refused(resource, request, old, why)
     _report(resource, request, old, [problem.message for problem in problems if problem.kind == "unknown"])
     check_request(resource, request, new)
-    if resource.name == "controllerrevisions.apps" and new.get("data") is not None:
-        # Upstream compares the data of a revision as it was decoded, which never equals what a patch has decoded again.
-        raise invalid(kind.kind, request.name, [field.invalid("data", new["data"], "field is immutable")], kind.group)
-    return {**{key: value for key, value in new.items() if key not in changed}, **schema.clean(changed, kind.schema)}
+    kept = {key: value for key, value in new.items() if key not in changed}
+    cleaned = schema.clean(changed, kind.schema)
+    if cleaned is not changed and isinstance(request.options, dict):
+        request.options["decoded"] = changed
+    return {**packed(kept, kind.verbatim_fields), **cleaned}
 
 
 def apply_patch(request: Request, obj: Object, schema_name: str) -> Object:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubesim.api import field
 from kubesim.api.errors import FieldError, bad_request, conflict, invalid, not_found
-from kubesim.api.kinds.parts.judgement import update_errors
+from kubesim.api.kinds.parts.judgement import reworded, update_errors
 from kubesim.apiserver import metadata as meta
 from kubesim.apiserver.admission.contract import UPDATE, Attributes
 from kubesim.apiserver.deletion import may_vanish
@@ -78,7 +78,8 @@ def whole_update(server: "ApiServer", resource: Resource, request: Request, new:
         obj = extension.prepare_update(obj, old)
     if kind.has_generation and meta.is_next_generation(resource, obj, old):
         obj = with_next_generation(obj, old)
-    refuse(resource, obj, update_errors(kind, obj, old))
+    if errors := update_errors(kind, obj, old):
+        refuse(resource, obj, reworded(errors, lambda each: update_errors(kind, each, old), obj, request.options.get("decoded")))
     attributes.obj = obj
     if "warnings" in request.options:
         warn(resource, request, obj, old)

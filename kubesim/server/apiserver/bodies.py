@@ -46,7 +46,7 @@ def decode_object(call: Call, kind: Kind) -> Object:
     if media == PROTOBUF:
         return decoding.decoded(kind, protobuf.decode(call.body))
     text = decoding.JSON if media == JSON else decoding.YAML
-    return decoding.decode_object(kind, call.body, text, call.query.get("fieldValidation", ""), call.warn)
+    return decoding.decode_object(kind, call.body, text, call.query.get("fieldValidation", ""), call.warn, call.keep)
 
 
 def decode_any(call: Call) -> Object:

@@ -18,8 +18,8 @@ class Call:
     """A request. ``headers`` have names in lower case; of a name that comes twice the mapping holds the first."""
 
     __slots__ = (
-        "_outcomes", "_position", "body", "certificate", "form", "header_list", "headers", "method", "path", "query", "read_at", "route",
-        "target", "user", "warnings",
+        "_outcomes", "_position", "body", "certificate", "decoded", "form", "header_list", "headers", "method", "path", "query", "read_at",
+        "route", "target", "user", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -38,12 +38,17 @@ class Call:
         self._position = 0
         self.certificate = certificate
         self.body = b""
+        self.decoded: Object | None = None  # the object in the body with the empty lists and maps that are left out of it
         self.read_at = 0  # a fault: the revision that is read; 0 for the present
         self.user: User = NOBODY
         self.warnings: list[str] = []
         self.form: Form = DEFAULT
         self.route: Route | None = None
         self.target: Target = parse_target(method, path, self.is_watch, name_in_fields(self.query.get("fieldSelector", "")))
+
+    def keep(self, decoded: Object) -> None:
+        """Remember the object in the body as it was decoded."""
+        self.decoded = decoded
 
     def once(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function that must not be called again when the call is handled anew after a webhook's answer; raises what it raised.

@@ -233,6 +233,8 @@ class Operations:
 
     def _request(self, call: Call, resource: Resource, verb: str, body: Any, options: Any) -> Request:
         target = call.target
+        if call.decoded is not None:
+            options = {**options, "decoded": call.decoded}
         return Request(verb, resource.name, _namespace(resource, target), target.name, body, target.subresource, options, call.user.name)
 
     def _write_options(self, call: Call, verb: str, patch_type: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from kubesim.api import field, names
 from kubesim.api.errors import FieldError
+from kubesim.api.go_dump import as_struct
 from kubesim.api.kinds.parts.checks import choice_errors, id_errors, local_path_errors, required_text_errors, text_errors
 from kubesim.api.kinds.parts.env_validation import env_errors
 from kubesim.api.kinds.parts.probe_validation import probes_errors
@@ -155,9 +156,10 @@ def _security_errors(context: Object, path: str) -> list[FieldError]:
     wrong = id_errors(context.get("runAsUser"), f"{path}.runAsUser") + id_errors(context.get("runAsGroup"), f"{path}.runAsGroup")
     wrong += choice_errors(context.get("procMount"), f"{path}.procMount", ("Default", "Unmasked"))
     if context.get("allowPrivilegeEscalation") is False:
+        shown = as_struct(context, "io.k8s.api.core.v1.SecurityContext")
         if context.get("privileged"):
-            wrong.append(field.invalid(path, context, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+            wrong.append(field.invalid(path, shown, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
         if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or ()):
             detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            wrong.append(field.invalid(path, context, detail))
+            wrong.append(field.invalid(path, shown, detail))
     return wrong

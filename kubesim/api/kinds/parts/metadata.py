@@ -10,6 +10,7 @@ from typing import Any
 
 from kubesim.api import field, names
 from kubesim.api.errors import FieldError
+from kubesim.api.go_dump import as_struct
 from kubesim.api.memo import IdentityMemo
 
 Object = dict[str, Any]
@@ -169,9 +170,11 @@ def _strings(values: Sequence[str]) -> str:
     return "[]string{" + ", ".join(field.quote(value) for value in values) + "}"
 
 
-def immutable_errors(new: Any, old: Any, path: str) -> list[FieldError]:
-    """An error when a field that may not change did."""
-    return [] if new is old or new == old else [field.invalid(path, new, IMMUTABLE)]
+def immutable_errors(new: Any, old: Any, path: str, struct: str = "") -> list[FieldError]:
+    """An error when a field that may not change did; one of a type of its own (``struct``) is shown as Go's struct."""
+    if new is old or new == old:
+        return []
+    return [field.invalid(path, as_struct(new, struct) if struct else new, IMMUTABLE)]
 
 
 def not_negative_errors(value: int | None, path: str) -> list[FieldError]:

@@ -32,11 +32,19 @@ def _strict(kind: Kind) -> Kind:
     path = POD_SPECS[kind.resource]
 
     def validate(obj: Object) -> Sequence[FieldError]:
-        wrong = kind.validate(obj)
         more = [*_errors(obj, path)]
-        return [*wrong, *more] if more else wrong
+        return _merged(kind.validate(obj), more) if more else kind.validate(obj)
 
     return replace(kind, validate=validate)
+
+
+def _merged(errors: Sequence[FieldError], more: Sequence[FieldError]) -> Sequence[FieldError]:
+    """All errors, each of ``more`` before the first one about the same security context, where upstream looks at it."""
+    merged = list(errors)
+    for error in more:
+        context = error.field.removesuffix(".privileged")
+        merged.insert(next((i for i, each in enumerate(merged) if each.field.startswith(context)), len(merged)), error)
+    return merged
 
 
 def _errors(obj: Object, path: Sequence[str]) -> Iterator[FieldError]:
