@@ -56,8 +56,9 @@ def soak(seconds: float, seed: int) -> int:
 
 
 def hunt(bugs: list[Bug], seconds: float, seed: int) -> int:
-    """Print the table of known bugs."""
-    missed = 0
+    """Print the table of known bugs, and what all its schedules came to."""
+    missed = schedules = 0
+    cpu_seconds = 0.0
     print(COLUMNS.format("bug", "rule", "schedules", "CPU s", "steps", "shrunk", "origin"))
     for bug in bugs:
         with bug.switched_on():
@@ -66,7 +67,11 @@ def hunt(bugs: list[Bug], seconds: float, seed: int) -> int:
             while found is None and time.process_time() - start < seconds:
                 _, found = try_schedule(draw_schedule(seed + count))
                 count += 1
+                if found is not None and found.rule not in bug.rules:
+                    print(f"seed {seed + count - 1} breaks {found.rule}, which {bug.name} does not: {found.text}", flush=True)
+                    missed, found = missed + 1, None
             spent = time.process_time() - start
+            schedules, cpu_seconds = schedules + count, cpu_seconds + spent
             if found is None:
                 missed += 1
                 print(COLUMNS.format(bug.name, "NOT FOUND", count, f"{spent:.1f}", "", "", bug.origin), flush=True)
@@ -74,6 +79,7 @@ def hunt(bugs: list[Bug], seconds: float, seed: int) -> int:
             small = shrink(found)
         steps, shrunk = len(found.schedule.steps), len(small.schedule.steps)
         print(COLUMNS.format(bug.name, small.rule, count, f"{spent:.1f}", steps, shrunk, bug.origin), flush=True)
+    print(f"{len(bugs)} known bugs, {len(bugs) - missed} found; {schedules:,} schedules in {cpu_seconds:.0f} s of CPU time")
     return 1 if missed else 0
 
 

@@ -58,10 +58,11 @@ def _read_index(raft: Raft, message: Message) -> None:
     elif not raft.committed_in_term():
         raft.pending_reads.append(message)  # until the leader knows what is committed
     else:
-        _confirm_read(raft, message)
+        confirm_read(raft, message)
 
 
-def _confirm_read(raft: Raft, message: Message) -> None:
+def confirm_read(raft: Raft, message: Message) -> None:
+    """Answer a read at the commit index of now, once a quorum has confirmed that this member leads."""
     if raft.read_only.option == SAFE:
         context = message.entries[0].data
         raft.read_only.add(raft.log.committed, message)
@@ -125,7 +126,7 @@ def _release_pending_reads(raft: Raft) -> None:
     if raft.pending_reads and raft.committed_in_term():
         waiting, raft.pending_reads = raft.pending_reads, []
         for message in waiting:
-            _confirm_read(raft, message)
+            confirm_read(raft, message)
 
 
 def _heartbeat_response(raft: Raft, message: Message) -> None:

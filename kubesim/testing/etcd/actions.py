@@ -62,6 +62,12 @@ def _get_everywhere(run: Run, step: Step) -> None:
         run.recorder.submit(number, client, ("get", _key(step)))
 
 
+def _put_everywhere(run: Run, step: Step) -> None:
+    """Every client at once."""
+    for number, client in enumerate(run.clients):
+        run.recorder.submit(number, client, ("put", _key(step), run.recorder.new_value()))
+
+
 def _read_locally(run: Run, step: Step) -> None:
     run.linear(step, "get", _key(step), serializable=True)
 
@@ -71,6 +77,7 @@ def _grant(run: Run, step: Step) -> None:
 
 
 def _put_leased(run: Run, step: Step) -> None:
+    """Which key by the lowest bit of ``key``, which lease by the others: a lease has both keys sometimes."""
     run.send(step, "put", LEASED_KEYS[step.key % len(LEASED_KEYS)], run.recorder.new_value(), run.lease(step))
 
 
@@ -146,9 +153,17 @@ def _freeze(run: Run, step: Step) -> None:
 
 def _isolate(run: Run, step: Step) -> None:
     """Alone, with its own client."""
-    host = run.host(step.target)
-    number = run.cluster.hosts.index(host) + 1
-    run.cluster.partition([host, *([f"client-{number}"] if number < len(run.clients) else [])])
+    _cut_off(run, [run.host(step.target)])
+
+
+def _minority(run: Run, step: Step) -> None:
+    """The leader and the n-th member, with their own clients."""
+    _cut_off(run, [run.host(0), run.host(step.target)])
+
+
+def _cut_off(run: Run, hosts: list[str]) -> None:
+    numbers = [run.cluster.hosts.index(host) + 1 for host in hosts]
+    run.cluster.partition([*dict.fromkeys(hosts), *(f"client-{number}" for number in dict.fromkeys(numbers) if number < len(run.clients))])
 
 
 def _partition(run: Run, step: Step) -> None:
@@ -251,6 +266,7 @@ ACTIONS: dict[str, Callable[[Run, Step], None]] = {
     "put_if": _put_if,
     "delete_if": _delete_if,
     "get_everywhere": _get_everywhere,
+    "put_everywhere": _put_everywhere,
     "read_locally": _read_locally,
     "grant": _grant,
     "put_leased": _put_leased,
@@ -268,6 +284,7 @@ ACTIONS: dict[str, Callable[[Run, Step], None]] = {
     "resume": _resume,
     "freeze": _freeze,
     "isolate": _isolate,
+    "minority": _minority,
     "partition": _partition,
     "cut_one_way": _cut_one_way,
     "mend": _mend,
@@ -286,6 +303,7 @@ OPERATIONS = (
     "put",
     "get",
     "get_everywhere",
+    "put_everywhere",
     "put_if",
     "delete_if",
     "read_locally",

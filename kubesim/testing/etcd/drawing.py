@@ -1,19 +1,23 @@
 """Draw schedules from a seed, and shrink one that breaks a rule to what is needed for it.
 
 A schedule is a swarm (Groce et al., 2012): each draws which kinds of operations and faults it uses at all, how often faults come, how long
-it waits between steps and what is unusual about its cluster, so that rare combinations are tried often and no fault hides another.
+it waits between steps and what is unusual about its cluster, so that rare combinations are tried often and no fault hides another. Most
+of them also play scenes (``scenes.SCENES``) between their steps.
 
 Shrinking is delta debugging (Zeller, 2002) on the list of steps, then smaller numbers in what is left. It keeps the rule that is broken.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from kubesim._core.random import Stream
 from kubesim.kernel.time import MICROSECOND, MILLISECOND
 from kubesim.testing.etcd.actions import FAULTS, OPERATIONS
 from kubesim.testing.etcd.raft_rules import Broken
+from kubesim.testing.etcd.scenes import SCENES
 from kubesim.testing.etcd.schedules import PACES_NS, Knobs, Outcome, Schedule, Step, Undecided, run_schedule
+
+T = TypeVar("T")
 
 STEPS_MIN = 8
 STEPS_SPAN = 56
@@ -37,15 +41,21 @@ def draw_schedule(seed: int) -> Schedule:
     paces = stream.choice(((0, 1, 2), (1, 2, 3, 4), tuple(range(len(PACES_NS)))))
     targets = (0, *(stream.below(6) for _ in range(1 + stream.below(4))))
     keys_count = 1 + stream.below(8)
-    steps = []
-    for _ in range(STEPS_MIN + stream.below(STEPS_SPAN)):
+    scenes = _some(stream, SCENES, 3)
+    scene_percent = stream.choice((0, 20, 50)) if scenes else 0
+    steps: list[Step] = []
+    steps_count = STEPS_MIN + stream.below(STEPS_SPAN)
+    while len(steps) < steps_count:
+        if scene_percent and stream.below(100) < scene_percent:
+            steps += stream.choice(scenes)(stream)
+            continue
         kinds = faults if stream.below(100) < fault_percent else operations
         pace = stream.below(len(PACES_NS)) if stream.below(8) == 0 else stream.choice(paces)
         steps.append(Step(stream.choice(kinds), stream.choice(targets), stream.below(keys_count), pace))
     return Schedule(seed, stream.choice((1, 2, 3, 3, 3, 3, 4, 5)), _draw_knobs(stream), tuple(steps))
 
 
-def _some(stream: Stream, kinds: tuple[str, ...], one_in: int) -> list[str]:
+def _some(stream: Stream, kinds: tuple[T, ...], one_in: int) -> list[T]:
     return [kind for kind in kinds if stream.below(one_in) == 0]
 
 

@@ -11,7 +11,7 @@ The eight invariants of etcd's TLA+ specification (raft ``tla/etcdraft.tla``), a
 - S7 LeaderCompletenessInv: a leader has what was committed in earlier terms
 - S8 CommittedIsDurableInv: what a leader commits is durable on a quorum (the specification says: on the leader, which is stronger
   than etcd, whose leader sends while it writes and may count a quorum without itself)
-- S9 what a message promises is durable before it leaves: terms, votes, entries; and one vote in a term
+- S9 what a message promises is durable before it leaves: terms, votes, entries; one vote in a term; a restart forgets none of it
 - S12 a leader commits by counting entries of its own term only
 - S13 windows stay within their limits, learners do not lead
 
@@ -25,7 +25,7 @@ from kubesim.etcd.member import Member
 from kubesim.etcd.raft import quorum
 from kubesim.etcd.raft.core import CANDIDATE, FOLLOWER, LEADER, Raft
 from kubesim.etcd.raft.log import Compacted, MemoryStorage, RaftLog, Unavailable
-from kubesim.etcd.raft.messages import APPEND_RESPONSE, PRE_VOTE, PRE_VOTE_RESPONSE, VOTE, VOTE_RESPONSE, Entry, Message
+from kubesim.etcd.raft.messages import APPEND, APPEND_RESPONSE, PRE_VOTE, PRE_VOTE_RESPONSE, VOTE, VOTE_RESPONSE, Entry, Message
 
 
 class Broken(AssertionError):
@@ -84,6 +84,8 @@ class RaftRules:
         self.leaders: dict[int, int] = {}
         self.votes: dict[tuple[int, int], int] = {}
         self.last_of_term: dict[int, int] = {}
+        self.promised_terms: dict[int, int] = {}  # member -> the newest term that it has spoken in
+        self.appended: dict[tuple[int, int], int] = {}  # (term of the leader, index) -> the term of the entry that it has sent
         self.step_count = 0
         self._seen: dict[int, _Seen] = {}
 
@@ -94,6 +96,7 @@ class RaftRules:
         self.members[member.member_id] = member
         log = member.node.raft.log
         self._seen[member.member_id] = _Seen(member.epoch, log.committed)
+        self._check_promises(member)
         if not self.committed:
             self.committed = [(log.term(index), log.term(index)) for index in range(1, log.committed + 1)]  # the first configuration
         self._check_entries(member)
@@ -110,12 +113,12 @@ class RaftRules:
         storage = member.disk.storage
         durable = storage.hard_state
         require(durable.term >= message.term, "S9", f"{name} sends {message.type} of term {message.term}, durable is {durable.term}")
+        self.promised_terms[member.member_id] = max(message.term, self.promised_terms.get(member.member_id, 0))
+        if message.type == APPEND:
+            for entry in message.entries:
+                self.appended[message.term, entry.index] = entry.term
         if message.type == APPEND_RESPONSE and not message.reject and message.index:
-            require(
-                storage.last_index >= message.index,
-                "S9",
-                f"{name} acknowledges entry {message.index}, durable is {storage.last_index}",
-            )
+            self._check_acknowledged(member, message)
         if message.type == VOTE or (message.type == VOTE_RESPONSE and not message.reject):
             candidate = member.member_id if message.type == VOTE else message.to
             self._note_vote(member, message.term, candidate)
@@ -165,6 +168,29 @@ class RaftRules:
             self._check_windows(member)
 
     # -- rules
+
+    def _check_acknowledged(self, member: Member, message: Message) -> None:
+        """S9 for entries. An acknowledgement that waited for the disk until a later leader had replaced its entry is void, not false:
+
+        that leader was chosen by a quorum that never had the entry, and which answers the older term no more.
+        """
+        index, log, storage = message.index, member.node.raft.log, member.disk.storage
+        term = self.appended.get((message.term, index))
+        is_in_log = log.last_index >= index if term is None else holds(log, index, term)
+        if message.term < member.node.raft.term and not is_in_log:
+            return
+        text = f"{member.name} acknowledges entry {index} of term {term}, durable is {storage.last_index}"
+        require(storage.last_index >= index, "S9", text)
+        require(term is None or holds(storage, index, term), "S9", f"{text}, and another in its place")
+
+    def _check_promises(self, member: Member) -> None:
+        """S9 over a restart."""
+        state = member.disk.storage.hard_state
+        promised = self.promised_terms.get(member.member_id, 0)
+        require(state.term >= promised, "S9", f"{member.name} starts in term {state.term}, and has spoken in {promised}")
+        vote = self.votes.get((member.member_id, state.term))
+        text = f"{member.name} starts in term {state.term} with the vote {state.vote:x}, and has voted for {vote or 0:x}"
+        require(vote in (None, state.vote), "S9", text)
 
     def _check_entries(self, member: Member) -> None:
         """S4, and S3 for the entries of the leader's term."""

@@ -275,7 +275,7 @@ class Run:
 
     def lease(self, step: Step) -> int:
         """One of the leases that were granted; 0 when there is none."""
-        return self.leases[step.key % len(self.leases)] if self.leases else 0
+        return self.leases[step.key // 2 % len(self.leases)] if self.leases else 0
 
 
 def run_schedule(schedule: Schedule, is_raft_checked: bool = True) -> Outcome:

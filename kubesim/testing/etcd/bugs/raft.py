@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kubesim.etcd.disk import Disk
+from kubesim.etcd.disk import Disk, Recovered
 from kubesim.etcd.member import Member
 from kubesim.etcd.raft import core, messages, roles
 from kubesim.etcd.raft.core import Raft
@@ -28,6 +28,26 @@ def _vote_again(original: Any) -> Any:
         original(raft, message)
 
     return on_vote_request
+
+
+def _forget_vote(original: Any) -> Any:
+    def recover(self: Disk) -> Recovered:
+        recovered = original(self)
+        hard_state = recovered.hard_state._replace(vote=NONE)
+        self.storage.hard_state = hard_state
+        return recovered._replace(hard_state=hard_state)
+
+    return recover
+
+
+def _confirm_at_once(original: Any) -> Any:
+    def read_index(raft: Raft, message: Message) -> None:
+        if raft.committed_in_term():
+            original(raft, message)
+        else:
+            roles.confirm_read(raft, message)
+
+    return read_index
 
 
 def _send_first(original: Any) -> Any:
@@ -96,6 +116,13 @@ RAFT_BUGS = (
         (Patch(core._COMMON, messages.VOTE, _vote_again),),
     ),
     Bug(
+        "forgets-its-vote",
+        "Raft 5.2, persistent state",
+        "a member that starts again may vote once more in the same term",
+        ("S9", "S2"),
+        (Patch(Disk, "recover", _forget_vote),),
+    ),
+    Bug(
         "votes-for-any-log",
         "Raft 5.4.1",
         "a member votes for a candidate whose log is behind its own",
@@ -122,6 +149,13 @@ RAFT_BUGS = (
         "a leader answers reads though it may be deposed",
         ("K1",),
         (Patch(roles._LEADER, messages.READ_INDEX, _answer_alone),),
+    ),
+    Bug(
+        "reads-before-its-term",
+        "etcd-7331",
+        "a new leader answers reads before it knows what older terms have committed",
+        ("K1",),
+        (Patch(roles._LEADER, messages.READ_INDEX, _confirm_at_once),),
     ),
     Bug(
         "heartbeats-commit",
