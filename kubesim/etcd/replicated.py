@@ -18,7 +18,7 @@ from kubesim.etcd.wire import records
 from kubesim.etcd.wire.codec import Fields
 
 REFUSED_WHEN_CORRUPT = frozenset(("range", "put", "delete_range", "txn", "compaction", "lease_grant", "lease_revoke"))
-TXN_RECORD = "_record"  # beside the fields of a TxnRequest: its record, where it was made already; not sent
+RECORD = "_record"  # beside the fields of a PutRequest or TxnRequest: its record, where it was made already; not sent
 
 Handler = Callable[[State, int, Fields, Caller], Fields]
 
@@ -109,7 +109,8 @@ def _header(state: State) -> Fields:
 def _put(state: State, now_ns: int, message: Fields, caller: Caller) -> Fields:
     if state.auth.enabled:
         rules.check_put(state.auth, state.leases, caller, message)
-    return records.put_message(kv.execute_put(state, records.put_record(message)), message)
+    record = message.get(RECORD) or records.put_record(message)
+    return records.put_message(kv.execute_put(state, record), message)
 
 
 def _delete_range(state: State, now_ns: int, message: Fields, caller: Caller) -> Fields:
@@ -119,7 +120,7 @@ def _delete_range(state: State, now_ns: int, message: Fields, caller: Caller) ->
 
 def _txn(state: State, now_ns: int, message: Fields, caller: Caller) -> Fields:
     rules.check_txn(state.auth, caller, message)
-    record = message.get(TXN_RECORD) or records.txn_record(message)
+    record = message.get(RECORD) or records.txn_record(message)
     return records.txn_message(execute_txn(state, record), message)
 
 

@@ -1,21 +1,14 @@
-"""Messages as protobuf bytes. Fields at their default are left out, unknown ones are skipped, repeated numbers are sent packed.
-
-``decode(encode(message))`` is the message without its defaults. A KeyValue is encoded from a dict or straight from a record of the store.
-"""
+"""The plain twin of ``_core/protobuf.pyx``: the same messages as the same bytes, a field at a time, in Python."""
 
 from typing import Any
 
+from kubesim._core.protobuf import DEPTH_MAX, DecodeError
 from kubesim._core.revision_store import KeyValue
+from kubesim.etcd.wire.codec import Fields
 from kubesim.etcd.wire.schema import BYTES, Field, Message, varint
 
-Fields = dict[str, Any]
-DEPTH_MAX = 100  # as protobuf's own limit: a request nested deeper is refused, not followed
 _SIGN = 1 << 63
 _MODULUS = 1 << 64
-
-
-class DecodeError(ValueError):
-    """Bytes that are no such message."""
 
 
 # -- encoding -------------------------------------------------------------------------------------------------------------------

@@ -1,16 +1,20 @@
-"""Messages as protobuf: what is encoded is what Google's library encodes, and the other way round; varints against a plain loop."""
+"""Messages as protobuf: what is encoded is what Google's library encodes, and the other way round; varints against a plain
+loop, the codec against its twin."""
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kubesim._core.revision_store import record_of
 from kubesim.etcd.member import Proposal
 from kubesim.etcd.wire import plain
-from kubesim.etcd.wire.codec import DecodeError, decode, encode
+from kubesim.etcd.wire.codec import DecodeError, decode, encode, encode_key_value
 from kubesim.etcd.wire.schema import MESSAGES, Message, varint
+from tests.etcd import plain_codec
 
 
 def slow_varint(number: int) -> bytes:
@@ -90,6 +94,40 @@ def test_googles_library_reads_and_writes_the_same(name: str) -> None:
         assert json_format.MessageToDict(theirs) == json_format.MessageToDict(kind.FromString(theirs.SerializeToString()))
 
     check()
+
+
+@pytest.mark.parametrize("name", ["InternalRaftRequest", *COMPARED])
+def test_the_compiled_codec_and_its_plain_twin_are_one(name: str) -> None:
+    message = MESSAGES[name]
+
+    @settings(max_examples=15, deadline=None)
+    @given(values_of(message), st.data())
+    def check(value: dict[str, Any], draw: st.DataObject) -> None:
+        data = encode(message, value)
+        assert data == plain_codec.encode(message, value)
+        assert decode(message, data) == plain_codec.decode(message, data) == value
+        at = draw.draw(st.integers(0, len(data)))
+        for broken in (data[:at], data[:at] + draw.draw(st.binary(max_size=3)) + data[at + 1 :], data + data[:at]):
+            assert read(decode, message, broken) == read(plain_codec.decode, message, broken)
+
+    check()
+
+
+def read(decoder: Callable[[Message, bytes], Any], message: Message, data: bytes) -> Any:
+    """What a decoder makes of any bytes."""
+    try:
+        return decoder(message, data)
+    except ValueError as error:
+        return type(error)
+
+
+@given(st.binary(max_size=5), st.one_of(st.none(), st.binary(max_size=600)), st.lists(st.integers(0, (1 << 62)), min_size=5, max_size=5))
+def test_records_are_key_values(key: bytes, value: bytes | None, numbers: list[int]) -> None:
+    record = record_of(key, value, *numbers[:4], 0)
+    data = encode_key_value(record)
+    assert data == plain_codec.encode_key_value(record)
+    message = {"header": {"revision": numbers[4]}, "kvs": [record, record], "count": 2}
+    assert encode(MESSAGES["RangeResponse"], message) == plain_codec.encode(MESSAGES["RangeResponse"], message)
 
 
 @given(st.binary(max_size=60))

@@ -23,13 +23,13 @@ from kubesim.etcd.txn import OPERATIONS_MAX
 from kubesim.etcd.unavailable import LearnerRefuses, NoLeader, RequestTooLarge
 from kubesim.etcd.watch import WatchHub
 from kubesim.etcd.wire.codec import Fields, encode
-from kubesim.etcd.wire.schema import MESSAGES, varint
+from kubesim.etcd.wire.schema import MESSAGES
 from kubesim.kernel.time import SECOND
 
 VERSION = "3.6.13"
 CLUSTER_VERSION = "3.6"
 OVERHEAD_BYTES = 512 << 10  # what a message may have beside its request
-INTERNAL = MESSAGES["InternalRaftRequest"].by_name
+INTERNAL = MESSAGES["InternalRaftRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Context:
         if caller is not None and caller.revision:
             header["username"], header["auth_revision"] = caller
         request = {"header": header, kind: message}
-        encoded = _encoded(kind, message, header)
+        encoded = encode(INTERNAL, request)
         if len(encoded) > self.settings.request_bytes_max:
             raise RequestTooLarge
         if self.disk_error is not None:
@@ -209,13 +209,3 @@ class Context:
         answer = Answer()
         self.member.after(interval_ns, answer.give)
         await answer
-
-
-def _encoded(kind: str, message: Fields, header: Fields) -> bytes:
-    """The InternalRaftRequest that holds a request: one of its many fields, and the header."""
-    parts: list[bytes] = []
-    for field, value in ((INTERNAL[kind], message), (INTERNAL["header"], header)):
-        assert field.message is not None
-        data = encode(field.message, value)
-        parts += (field.tag, varint(len(data)), data)
-    return b"".join(parts)

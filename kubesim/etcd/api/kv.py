@@ -5,16 +5,19 @@ from kubesim.etcd.alarms import NOSPACE, NoSpace
 from kubesim.etcd.api.context import Call, Context
 from kubesim.etcd.auth import rules
 from kubesim.etcd.auth.errors import OldAuthRevision
-from kubesim.etcd.replicated import COSTS, TXN_RECORD
+from kubesim.etcd.replicated import COSTS, RECORD
 from kubesim.etcd.txn import Operation, TxnRequest, check_txn, execute_txn
 from kubesim.etcd.wire import records
 from kubesim.etcd.wire.codec import Fields
 
 
-async def check_quota(context: Context, call: Call, kind: str, message: Fields) -> None:
-    """Refuse what does not fit any more, and have all members know. Raises NoSpace."""
-    if context.state.backend.has_room(COSTS[kind](message)):
-        return
+def has_room(context: Context, kind: str, message: Fields) -> bool:
+    """Whether a request fits into the quota."""
+    return context.state.backend.has_room(COSTS[kind](message))
+
+
+async def refuse_for_space(context: Context, call: Call) -> None:
+    """Refuse what does not fit any more, once all members know. Raises NoSpace."""
     member = context.member.member_id
     if (NOSPACE, member) not in context.state.alarms.raised:
         await context.propose(call, "alarm", {"action": "ACTIVATE", "alarm": NOSPACE, "memberID": member}, asks=False)
@@ -35,9 +38,11 @@ async def range_(context: Context, call: Call, message: Fields) -> Fields:
 
 async def put(context: Context, call: Call, message: Fields) -> Fields:
     """Write a key."""
-    await check_quota(context, call, "put", message)
-    kv.check_put(records.put_record(message))
-    return context.headed(await context.propose(call, "put", message))
+    if not has_room(context, "put", message):
+        await refuse_for_space(context, call)
+    request = records.put_record(message)
+    kv.check_put(request)
+    return context.headed(await context.propose(call, "put", {**message, RECORD: request}))
 
 
 async def delete_range(context: Context, call: Call, message: Fields) -> Fields:
@@ -48,11 +53,12 @@ async def delete_range(context: Context, call: Call, message: Fields) -> Fields:
 
 async def txn(context: Context, call: Call, message: Fields) -> Fields:
     """Execute a transaction; one that only reads does not go through the log."""
-    await check_quota(context, call, "txn", message)
+    if not has_room(context, "txn", message):
+        await refuse_for_space(context, call)
     request = records.txn_record(message)
     check_txn(request, context.settings.operations_max)
     if not _only_reads(request):
-        return context.headed(await context.propose(call, "txn", {**message, TXN_RECORD: request}))
+        return context.headed(await context.propose(call, "txn", {**message, RECORD: request}))
     if not _is_serializable(message):
         await context.read_barrier()
     state = context.state

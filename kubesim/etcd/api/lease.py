@@ -1,7 +1,7 @@
 """The Lease service. Upstream: etcd ``server/etcdserver/api/v3rpc/lease.go``, ``v3_server.go``."""
 
 from kubesim.etcd.api.context import Call, Context
-from kubesim.etcd.api.kv import check_quota
+from kubesim.etcd.api.kv import has_room, refuse_for_space
 from kubesim.etcd.auth import rules
 from kubesim.etcd.auth.errors import OldAuthRevision
 from kubesim.etcd.auth.store import READ
@@ -11,7 +11,8 @@ from kubesim.etcd.wire.codec import Fields
 
 async def grant(context: Context, call: Call, message: Fields) -> Fields:
     """Grant a lease; number 0 has the server choose."""
-    await check_quota(context, call, "lease_grant", message)
+    if not has_room(context, "lease_grant", message):
+        await refuse_for_space(context, call)
     context.require_user(call)
     if not message.get("ID"):
         message = {**message, "ID": _free_number(context)}

@@ -197,7 +197,8 @@ class Raft:
         if not self._reserve_uncommitted(payload_size(entries)):
             return False
         first = self.log.last_index + 1
-        placed = [entry._replace(term=self.term, index=first + offset) for offset, entry in enumerate(entries)]
+        term = self.term
+        placed = [Entry(term, first + offset, entry.type, entry.data, entry.size_bytes) for offset, entry in enumerate(entries)]
         last = self.log.append(placed)
         self.send(Message(messages.APPEND_RESPONSE, to=self.id, index=last))  # the leader's own promise, once durable
         return True

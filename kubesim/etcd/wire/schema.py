@@ -6,6 +6,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
+from kubesim._core.protobuf import Layout
 from kubesim.etcd.wire import table
 
 VARINT, BYTES = 0, 2
@@ -30,12 +31,13 @@ class Field:
 
 
 class Message:
-    """One message: its fields in the order of their numbers, by tag and by name."""
+    """One message: its fields in the order of their numbers, by tag and by name; ``layout`` is the same for the compiled codec."""
 
-    __slots__ = ("by_name", "by_tag", "fields", "name", "union")
+    __slots__ = ("by_name", "by_tag", "fields", "layout", "name", "union")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.layout = Layout()
         self.fields: list[Field] = []
         self.by_tag: dict[int, Field] = {}
         self.by_name: dict[str, Field] = {}
@@ -93,6 +95,9 @@ def schema(messages_text: str, enums_text: str = "") -> dict[str, Message]:
         for text in fields.split(",") if fields.strip() else ():
             _add(message, text.strip(), messages, enums)
         message.fields.sort(key=lambda field: field.number)
+        for field in message.fields:
+            nested = field.message.layout if field.message is not None else None
+            message.layout.add(field.name, field.number, field.kind, field.in_union, field.is_repeated, field.enum, nested)
     return messages
 
 

@@ -166,27 +166,11 @@ class GrpcCall:
             exchange.close()
 
 
-class Handler:
-    """A ``GrpcCall`` as a handler of HTTP/2 streams, whose names for the same things are others."""
-
-    __slots__ = ("_call", "data", "reset", "writable")
-
-    def __init__(self, call: GrpcCall) -> None:
-        self._call = call
-        self.data = call.data
-        self.reset = call.reset
-        self.writable = call.writable
-
-    def end(self) -> None:
-        """The request is whole."""
-        self._call.end_of_request()
-
-
 class Refusal:
     """The handler of a stream that was answered at once."""
 
     def __init__(self) -> None:
-        self.data = self.reset = self.end = self.writable = _nothing
+        self.data = self.reset = self.end_of_request = self.writable = _nothing
 
 
 def _nothing(*_: Any) -> None:
@@ -205,7 +189,7 @@ def open_stream(context: Context, monitor: LeaderMonitor, common_name: str, stre
             service, _, name = headers.get(":path", "").strip("/").partition("/")
             known = any(path.startswith(f"/{service}/") for path in BY_PATH)
             raise Refused(UNIMPLEMENTED, f"unknown method {name} for service {service}" if known else f"unknown service {service}")
-        return Handler(GrpcCall(context, monitor, method, call_of(headers, common_name), stream))
+        return GrpcCall(context, monitor, method, call_of(headers, common_name), stream)
     except Exception as error:
         stream.end(HEADERS + hpack.encode(trailers_of(error)))
         return Refusal()

@@ -51,7 +51,7 @@ class StreamHandler(Protocol):
     def data(self, data: bytes) -> None:
         """Take a part of the request's body."""
 
-    def end(self) -> None:
+    def end_of_request(self) -> None:
         """Take note that the request's body has ended."""
 
     def reset(self) -> None:
@@ -333,7 +333,7 @@ class Connection:
         if payload:
             stream.handler.data(payload)
         if flags & END_STREAM:
-            stream.handler.end()
+            stream.handler.end_of_request()
 
     def _take_headers(self, flags: int, number: int, payload: bytes) -> None:
         if flags & PADDED:
@@ -356,7 +356,7 @@ class Connection:
         if stream is not None:  # trailers
             if flags & END_STREAM and not stream.is_remote_closed:
                 stream.is_remote_closed = True
-                stream.handler.end()
+                stream.handler.end_of_request()
             return
         if number <= self._last_number:
             return  # trailers of a stream that we have closed
@@ -377,7 +377,7 @@ class Connection:
         self.streams[number] = stream
         if has_ended:
             stream.is_remote_closed = True
-            handler.end()
+            handler.end_of_request()
 
     def _take_settings(self, flags: int, payload: bytes) -> None:
         if flags & ACK:

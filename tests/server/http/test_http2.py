@@ -46,7 +46,7 @@ class Handler:
     def body(self) -> bytes:
         return b"".join(self.parts)
 
-    def end(self) -> None:
+    def end_of_request(self) -> None:
         self.events.append("end")
 
     def reset(self) -> None:
