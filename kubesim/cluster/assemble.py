@@ -49,7 +49,7 @@ def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts | Mast
         return Masters(config, list(audit))
     kernel = Kernel(seed=config.seed, shuffle_ties=config.shuffle_ties)
     etcd = LocalEtcd(kernel)
-    apiserver = ApiServer(kernel, etcd, debug=config.debug)
+    apiserver = ApiServer(kernel, etcd, kinds=config.kinds, debug=config.debug)
     apiserver.audit.extend(audit)
     add_storage(config, kernel, apiserver)
     controllers = start_controllers(config, kernel, apiserver)

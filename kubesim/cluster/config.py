@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubesim.api.kinds import KINDS, KindRegistry
+from kubesim.api.kinds.registry import kinds_with
 from kubesim.client.leader_election import ElectionSettings
 from kubesim.cloud.balancing import ALGORITHMS, ROUND_ROBIN
 from kubesim.cluster import scheduling
@@ -66,6 +68,12 @@ class ClusterConfig:
             if name in names:
                 raise ValueError(f"nodes has {name!r} twice; expected different names")
             names.add(name)
+
+    @property
+    def kinds(self) -> KindRegistry:
+        """What the apiserver serves, with the alpha kinds of the scheduler's plugins: a profile that has one is their gate."""
+        has_gangs = self.scheduler is not None and self.scheduler.enables("GangScheduling")
+        return kinds_with(KINDS, "GenericWorkload") if has_gangs else KINDS
 
     @property
     def is_spread(self) -> bool:

@@ -205,7 +205,7 @@ class Masters:
         return balancer
 
     def _make_server(self, replica: Replica, name: str) -> ApiServer:
-        server = ApiServer(self.kernel, replica, name=name, bootstrap=False, debug=self.config.debug)
+        server = ApiServer(self.kernel, replica, name=name, kinds=self.config.kinds, bootstrap=False, debug=self.config.debug)
         server.audit = self.audit
         server.outside = self.outside
         return server

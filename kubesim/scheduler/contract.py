@@ -21,6 +21,7 @@ import numpy as np
 from kubesim._core.groups import GroupFilter, GroupScore
 from kubesim._core.placement import Kernel
 from kubesim.apiserver.requests import Request
+from kubesim.scheduler.gangs import Gangs
 from kubesim.scheduler.objects import Objects
 from kubesim.scheduler.waiting_pods import WaitingPods
 
@@ -117,6 +118,7 @@ ASSIGNED_POD_ADD = ClusterEvent("AssignedPod", "Add")
 ASSIGNED_POD_LABEL = ClusterEvent("AssignedPod", "UpdatePodLabel")
 ASSIGNED_POD_SCALE_DOWN = ClusterEvent("AssignedPod", "UpdatePodScaleDown")
 ASSIGNED_POD_DELETE = ClusterEvent("AssignedPod", "Delete")
+POD_ADD = ClusterEvent("Pod", "Add")  # another Pod without a node
 POD_LABEL = ClusterEvent("Pod", "UpdatePodLabel")  # of the waiting Pod itself, like those below
 POD_SCALE_DOWN = ClusterEvent("Pod", "UpdatePodScaleDown")
 POD_GATES_ELIMINATED = ClusterEvent("Pod", "UpdatePodSchedulingGatesEliminated")
@@ -149,6 +151,7 @@ class Handle:
     nominated: "Nominator | None" = None
     tries_all_nodes: bool = True  # preemption looks at every node that it may help, not at a tenth of them
     below: Callable[[int], int] | None = None  # draws among n: where preemption begins to look
+    gangs: Gangs = field(default_factory=Gangs)
     waiting: WaitingPods = field(default_factory=WaitingPods)  # the Pods that a Permit holds back
 
 

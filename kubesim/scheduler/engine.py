@@ -21,6 +21,7 @@ from kubesim.scheduler.diagnosis import Diagnosis, fit_message
 from kubesim.scheduler.explanation import Explanation
 from kubesim.scheduler.extender import Door, named_plugin, nobody
 from kubesim.scheduler.framework import Framework
+from kubesim.scheduler.gangs import Gangs
 from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.nominator import Nominator
 from kubesim.scheduler.objects import Objects
@@ -86,7 +87,8 @@ class SchedulingEngine:
         self._stream = (stream or Stream(0, "scheduler")) if self.config.tie_break == SEEDED else None
         self._below: Callable[[int], int] | None = None if self._stream is None else self._stream.below
         self.waiting = WaitingPods()
-        handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below, self.waiting)
+        self.gangs = Gangs()
+        handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below, self.gangs, self.waiting)
         own = {plugin.name: plugin for plugin in plugins}
         extenders = [named_plugin(number, found)(found, door, handle) for number, found in enumerate(self.config.extenders)]
         self.frameworks = {profile.scheduler_name: Framework(profile, handle, own, extenders) for profile in self.config.profiles}
@@ -111,11 +113,15 @@ class SchedulingEngine:
 
     def add_pod(self, pod: Object) -> None:
         """Add a bound Pod (``spec.nodeName``)."""
-        self.cache.add(self.memo.info(pod))
+        info = self.memo.info(pod)
+        self.cache.add(info)
+        self.gangs.saw(info)
 
     def remove_pod(self, pod: Object) -> None:
         """Take a bound Pod away."""
-        self.cache.remove(self.memo.info(pod))
+        info = self.memo.info(pod)
+        self.cache.remove(info)
+        self.gangs.lost(info)
 
     def set_object(self, resource: str, obj: Object) -> None:
         """Add or replace an object beside nodes and Pods, such as a "services" or a "persistentvolumeclaims"."""
@@ -137,6 +143,7 @@ class SchedulingEngine:
         framework = self.frameworks.get(info.facts.scheduler_name)
         if framework is None:
             return Decision(info, IGNORED)
+        self.gangs.saw(info)
         gate = framework.gate(info)
         if gate is not None:
             return Decision(info, GATED, message=gate[1])
@@ -174,6 +181,8 @@ class SchedulingEngine:
     def schedule_all(self, pods: Iterable[Object]) -> list[Decision]:
         """``schedule`` for one Pod after the other; runs of Pods of one kind are placed at once, with the same outcome."""
         infos = [self.memo.info(pod) for pod in pods]
+        for info in infos:
+            self.gangs.saw(info)
         decisions: list[Decision] = []
         while len(decisions) < len(infos):
             first = infos[len(decisions)]

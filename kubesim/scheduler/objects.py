@@ -20,7 +20,7 @@ STORAGE_RESOURCES = (
     "volumeattachments",
 )
 DEVICE_RESOURCES = ("deviceclasses", "resourceslices", "resourceclaims")
-RESOURCES = (*SIGNATURE_RESOURCES, *STORAGE_RESOURCES, *DEVICE_RESOURCES, "poddisruptionbudgets")
+RESOURCES = (*SIGNATURE_RESOURCES, *STORAGE_RESOURCES, *DEVICE_RESOURCES, "poddisruptionbudgets", "podgroups")
 CLUSTER_SCOPED = frozenset(
     ("namespaces", "persistentvolumes", "storageclasses", "csinodes", "csidrivers", "volumeattachments", "deviceclasses", "resourceslices")
 )

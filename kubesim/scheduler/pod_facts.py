@@ -33,6 +33,7 @@ PARTS = (
     "topologySpreadConstraints",
     "volumes",
     "resourceClaims",
+    "schedulingGroup",
 )
 
 SCALARS = ("priority", "preemptionPolicy", "schedulerName", "hostNetwork")
@@ -46,6 +47,7 @@ class PodFacts:
         "claims",
         "demand",
         "gates",
+        "group",
         "has_claims",
         "has_pod_terms",
         "host_ports",
@@ -67,6 +69,7 @@ class PodFacts:
         self.preemption_policy: str = spec.get("preemptionPolicy") or "PreemptLowerPriority"
         self.scheduler_name: str = spec.get("schedulerName") or DEFAULT_SCHEDULER_NAME
         self.gates: tuple[str, ...] = tuple(gate["name"] for gate in spec.get("schedulingGates") or ())
+        self.group: str = (spec.get("schedulingGroup") or {}).get("podGroupName") or ""
         self.demand: Demand | None = None  # set by the node table, whose columns it speaks of
         self.state: Any = None  # the cycle's shared state of the last signature: (epoch, identity, state)
         volumes = spec.get("volumes") or ()

@@ -92,3 +92,7 @@ class SchedulerConfig:
             raise ValueError(f"percentage: must be from 0 to 100, got {self.percentage}")
         if self.cycle_ns < 0 or self.batch_max < 1:
             raise ValueError(f"cycle_ns must not be negative and batch_max at least 1, got {self.cycle_ns} and {self.batch_max}")
+
+    def enables(self, plugin: str) -> bool:
+        """Whether any profile has this plugin."""
+        return any(config.name == plugin for profile in self.profiles for config in profile.plugins)

@@ -16,7 +16,7 @@ Upstream: pkg/scheduler/backend/queue (scheduling_queue.go, active_queue.go, bac
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kubesim.kernel.time import SECOND
@@ -80,6 +80,7 @@ class SchedulingQueue:
         self._error_backoff: list[tuple[int, Any, int, QueuedPod]] = []
         self._waiting: dict[str, QueuedPod] = {}  # in the order of their timestamps
         self._groups: dict[Group, dict[str, QueuedPod]] = {}
+        self._gated: dict[str, dict[str, QueuedPod]] = {}  # by the plugin that keeps them out
         self._in_flight: dict[str, int] = {}  # uid -> position in the recorded events, ascending
         self._events: list[tuple[str, Event]] = []  # (uid, or "" for everybody; event)
         self._events_start = 0
@@ -129,6 +130,8 @@ class SchedulingQueue:
                 self._leave_group(queued, queued.info)
             elif queued.place == IN_FLIGHT:
                 self._land(uid)
+            elif queued.gate is not None:
+                del self._gated[queued.gate[0]][uid]
             queued.place, queued.ticket = GONE, 0
 
     def pop(self, now_ns: int) -> QueuedPod | None:
@@ -194,7 +197,27 @@ class SchedulingQueue:
                     del self._groups[group]
                 else:
                     self._groups[group] = {but: stays}
-        return moved
+        return moved + self._reconsider(happened)
+
+    def _reconsider(self, happened: Event) -> int:
+        """Ask the gates again about the Pods that an event may let in; how many entered. O(Pods of the gates with a hint for it)."""
+        entered = 0
+        for pods in list(self._gated.values()):
+            for queued in [queued for queued in pods.values() if self._is_worth(queued, happened)]:
+                self._activate(queued)
+                entered += queued.place == ACTIVE
+        return entered
+
+    def activate(self, uids: Iterable[str]) -> None:
+        """Try these Pods as soon as possible if they wait for an event or for the end of a back-off; others are left alone."""
+        for uid in uids:
+            queued = self._pods.get(uid)
+            if queued is None or queued.place not in (WAITING, BACKOFF, ERROR_BACKOFF):
+                continue
+            if queued.place == WAITING:
+                del self._waiting[uid]
+                self._leave_group(queued, queued.info)
+            self._activate(queued)
 
     def flush(self, now_ns: int) -> None:
         """Move what has waited long enough; amortized O(log n) per moved Pod."""
@@ -231,10 +254,13 @@ class SchedulingQueue:
 
     def _activate(self, queued: QueuedPod) -> None:
         """Let the gates decide, then enter the active heap."""
+        if queued.gate is not None:
+            self._gated[queued.gate[0]].pop(queued.info.uid, None)
         queued.gate = self._gate(queued.info)
         if queued.gate is not None:
             queued.place, queued.ticket = GATED, 0
             queued.plugins = (queued.gate[0],)
+            self._gated.setdefault(queued.gate[0], {})[queued.info.uid] = queued
         else:
             self._push(queued, ACTIVE)
 
@@ -349,6 +375,8 @@ class SchedulingQueue:
             assert (queued.place == GATED) == (queued.gate is not None), queued
         assert all(len(pods) == len(dict.fromkeys(pods)) for pods in live.values())
         assert all(uid in self._pods for uid in self._waiting) and all(uid in self._pods for uid in self._in_flight)
+        gated = {uid: queued for pods in self._gated.values() for uid, queued in pods.items()}
+        assert gated == {uid: queued for uid, queued in self._pods.items() if queued.place == GATED}
         grouped = {uid: queued for pods in self._groups.values() for uid, queued in pods.items()}
         assert grouped == self._waiting
         times = [queued.timestamp_ns for queued in self._waiting.values()]

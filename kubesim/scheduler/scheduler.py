@@ -21,7 +21,7 @@ from kubesim.kernel.time import format_time
 from kubesim.kernel.wake import Wakeup
 from kubesim.scheduler.binding_cycle import BindingCycles
 from kubesim.scheduler.changes import assigned_pod_changes, node_changes, waiting_pod_changes
-from kubesim.scheduler.contract import ASSIGNED_POD_ADD, ASSIGNED_POD_DELETE, NODE_ADD, ClusterEvent, Plugin
+from kubesim.scheduler.contract import ASSIGNED_POD_ADD, ASSIGNED_POD_DELETE, NODE_ADD, POD_ADD, ClusterEvent, Plugin
 from kubesim.scheduler.engine import Decision, SchedulingEngine
 from kubesim.scheduler.eviction import evictions, preempted_message, take_back
 from kubesim.scheduler.extender import Door, nobody
@@ -54,6 +54,7 @@ WATCHED = {
     "resourceclaims.resource.k8s.io": "resourceclaims",
     "poddisruptionbudgets.policy": "poddisruptionbudgets",
 }
+WATCHED_FOR = {"GangScheduling": {"podgroups.scheduling.k8s.io": "podgroups"}}  # only where a profile has the plugin
 
 
 class Scheduler:
@@ -77,6 +78,7 @@ class Scheduler:
         hints = {scheduler_name: framework.hints() for scheduler_name, framework in frameworks.items()}
         sort = next(iter(frameworks.values())).queue_sort  # all profiles have the same
         self.queue = SchedulingQueue(self.config, self._gate, hints, kernel.now_ns, None if sort is None else sort.sort_key)
+        self.engine.gangs.activate = self.queue.activate
         self.bindings = BindingCycles(kernel, link, self.engine, self._bound, self._unbound)
         self.scheduled_count = 0
         self.failed_count = 0
@@ -93,7 +95,8 @@ class Scheduler:
         """List and watch; scheduling begins when everything is listed."""
         self._factory.informer("nodes").add_handler(self._on_node)
         self._factory.informer("pods").add_handler(self._on_pod)
-        for resource, known_as in WATCHED.items():
+        alpha = [found for plugin, found in WATCHED_FOR.items() if self.config.enables(plugin)]
+        for resource, known_as in [item for found in (WATCHED, *alpha) for item in found.items()]:
             self._factory.informer(resource).add_handler(partial(self._on_object, known_as))
         self._factory.start()
         self._factory.when_synced(self._go)
@@ -144,6 +147,8 @@ class Scheduler:
     def _add_bound(self, pod: Object) -> None:
         if not self.engine.cache.confirm(pod):
             self.engine.cache.add(self.engine.memo.info(pod))
+        if "schedulingGroup" in pod["spec"]:
+            self.engine.gangs.saw(self.engine.memo.info(pod))
         self.engine.nominator.remove(pod["metadata"]["uid"])
         self.bindings.drop(pod["metadata"]["uid"])
         self.queue.remove(pod["metadata"]["uid"])  # somebody else bound it, or the answer to our bind is slower than the watch
@@ -158,8 +163,13 @@ class Scheduler:
             self._happened(event, old, new)
 
     def _remove_bound(self, pod: Object) -> None:
-        self.engine.cache.remove(self.engine.memo.info(pod))
+        self._forget(self.engine.memo.info(pod))
         self._happened(ASSIGNED_POD_DELETE, pod, None)
+
+    def _forget(self, info: PodInfo) -> PodInfo | None:
+        """The Pod is gone: what the cache held of it."""
+        self.engine.gangs.lost(info)
+        return self.engine.cache.remove(info)
 
     def _on_waiting(self, old: Object | None, new: Object | None) -> None:
         """A Pod without a node came, changed or went."""
@@ -169,9 +179,8 @@ class Scheduler:
             self.bindings.drop(uid)
             self.queue.remove(uid)
             self.engine.nominator.remove(uid)
-            known = self.engine.cache.get(uid)
+            known = self._forget(self.engine.memo.info(old))
             if known is not None:  # it was deleted while its bind was on its way
-                self.engine.cache.remove(known)
                 self._happened(ASSIGNED_POD_DELETE, known.obj, None)
             return
         if (new["spec"].get("schedulerName") or DEFAULT_SCHEDULER_NAME) not in self.engine.frameworks:
@@ -184,7 +193,9 @@ class Scheduler:
             changes = waiting_pod_changes(old, new) if old is not None else []
             self.queue.update(info, changes, old, self.kernel.now_ns)
         elif not self.engine.cache.is_assumed(info.uid):
+            self.engine.gangs.saw(info)
             self.queue.add(info, self.kernel.now_ns)
+            self._happened(POD_ADD, None, new)
         self._wakeup.set()
 
     def _happened(self, event: Any, old: Any, new: Any) -> None:

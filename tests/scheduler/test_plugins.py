@@ -217,4 +217,5 @@ def test_a_wrong_configuration_is_refused(wrong: Object, message: str) -> None:
 
 
 def test_every_plugin_file_is_found_and_the_default_profile_names_them() -> None:
-    assert sorted(registry()) == sorted(config.name for config in DEFAULT_PLUGINS)
+    alpha = ["GangScheduling"]
+    assert sorted(registry()) == sorted([*alpha, *[config.name for config in DEFAULT_PLUGINS]])

@@ -1,6 +1,7 @@
 """The table of all kinds: one file each where something is particular about them, the rest from the resource data.
 
-A file of the package ``kinds`` that has ``KIND`` is a kind; two that claim the same resource are a mistake and refused at once.
+A file of the package ``kinds`` that has ``KIND`` is a kind; two that claim the same resource are a mistake and refused at once. One that
+has a ``GATE``, too, is an alpha kind: served only where that feature gate is on (``kinds_with``).
 """
 
 import gzip
@@ -160,13 +161,15 @@ def generic_kind(row: dict[str, Any]) -> Kind:
     )
 
 
-def _own_kinds() -> Iterator[Kind]:
-    """The kinds that have a file, in the order of the file names."""
+def _own_kinds(gate: str | None = None) -> Iterator[Kind]:
+    """The kinds that have a file and this gate, in the order of the file names."""
     package = import_module("kubesim.api.kinds")
     for module in sorted(iter_modules(package.__path__), key=lambda module: module.name):
         if module.ispkg or module.name in _NOT_KINDS:
             continue
-        yield import_module(f"kubesim.api.kinds.{module.name}").KIND
+        found = import_module(f"kubesim.api.kinds.{module.name}")
+        if getattr(found, "GATE", None) == gate:
+            yield found.KIND
 
 
 def built_in_kinds() -> KindRegistry:
@@ -178,3 +181,8 @@ def built_in_kinds() -> KindRegistry:
         if "get" in row["verbs"] and "create" in row["verbs"] and gvk not in _VIEWS and not registry.find_gvk(api_version, row["kind"]):
             registry.add(generic_kind(row))
     return registry
+
+
+def kinds_with(kinds: Iterable[Kind], gate: str) -> KindRegistry:
+    """These kinds and those of a feature gate."""
+    return KindRegistry((*kinds, *_own_kinds(gate)))
