@@ -14,6 +14,7 @@ settings.load_profile("kubesim")
 
 EXAMPLES = "hypothesis_examples"
 FIDELITY = "fidelity"  # the property of a test that replays a recording: the family's name
+TOLD = ("kubectl", "schemathesis")  # properties of tests whose value is a line of the summary
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +54,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                     replays[f"{value} {report.outcome}"] += 1
     for family in sorted({key.split()[0] for key in replays}):
         terminalreporter.write_line(f"{family}: {replays[f'{family} passed']} passed, {replays[f'{family} failed']} failed")
+    for report in reports:
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name in TOLD:
+                terminalreporter.write_line(f"{name}: {value}")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", ()):
         longrepr = report.longrepr

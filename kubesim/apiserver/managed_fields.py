@@ -121,6 +121,7 @@ class FieldTracker:
     def __init__(self, server: "ApiServer", is_on: bool) -> None:
         self._server = server
         self.is_on = is_on
+        self.managers: dict[str, str] = {}  # user -> its program, where one program is many users: the controllers
 
     # -- writes --
 
@@ -164,7 +165,8 @@ class FieldTracker:
         return candidate if meta.same_but_version(candidate, old) else obj
 
     def _updated(self, resource: Resource, request: Request, new: Object, old: Object | None, managed: Managed) -> Managed:
-        name = request.options.get("fieldManager") or request.options.get("defaultManager") or request.user or "unknown"
+        name = request.options.get("fieldManager") or request.options.get("defaultManager")
+        name = name or self.managers.get(request.user, request.user) or "unknown"
         manager = entries.identity(name, UPDATE, resource.api_version, request.subresource)
         before = _bare(old if old is not None else {}, resource)
         return self._taken(resource, request.subresource, new, before, managed, manager)

@@ -22,6 +22,7 @@ from kubesim.kubelet.doors.csi import CsiDoor
 from kubesim.kubelet.kubelets import Kubelets
 from kubesim.scheduler.scheduler import Scheduler
 
+CONTROLLER_MANAGER = "kube-controller-manager"
 STORAGE_CLASS, STORAGE_DRIVER = "standard", "csi.kubesim.dev"
 
 
@@ -74,11 +75,12 @@ def link_of(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, user: s
 
 
 def start_controllers(
-    config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, chosen: Callable[[str], bool] = lambda name: True
+    config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, chosen: Callable[[str], bool] | None = None
 ) -> ControllerManager:
-    """Start the controllers whose names are ``chosen``."""
-    controllers = [controller for controller in all_controllers() if chosen(controller.name)]
-    manager = ControllerManager(kernel, link_of(config, kernel, apiserver, "kube-controller-manager"), controllers)
+    """Start the controllers whose names are ``chosen``; those of a cluster without clients outside by default."""
+    controllers = [each for each in all_controllers(chosen is not None) if chosen is None or chosen(each.name)]
+    manager = ControllerManager(kernel, link_of(config, kernel, apiserver, CONTROLLER_MANAGER), controllers)
+    apiserver.fields.managers.update(dict.fromkeys((controller.name for controller in controllers), CONTROLLER_MANAGER))
     manager.start()
     return manager
 

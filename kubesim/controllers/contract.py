@@ -106,6 +106,7 @@ class Controller(Protocol):
 class ControllerBase:
     """A controller without indexes, derived views and rationed writes, whose events come from its name."""
 
+    is_for_clients = False  # what it writes is for clients outside to see; nobody in process looks at it
     component = ""  # who its events are from, if not its name: upstream is not consistent
 
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {}

@@ -2,10 +2,10 @@
 
 A heartbeat is a renewal of the node's Lease or of its Ready condition. Upstream looks at all nodes every 5 s; here each node is looked at
 when its own deadline has come, at the same 5 s marks, and a standing Lease (ARCHITECTURE.md, Heartbeats) has none. NoExecute taints are
-rationed per zone: one per 10 s; fewer when most of a zone is not ready, none when every zone is down.
+rationed per zone: one per 10 s; fewer when most of a zone is not ready, none when every zone is down. The labels for operating system and
+architecture are kept under their old names, too.
 
-Upstream: pkg/controller/nodelifecycle/node_lifecycle_controller.go. Left out: taking NoExecute taints back in a total outage,
-labels for operating system and architecture.
+Upstream: pkg/controller/nodelifecycle/node_lifecycle_controller.go. Left out: taking NoExecute taints back in a total outage.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +34,7 @@ CONDITION_TAINTS = {
     ("PIDPressure", "True"): "node.kubernetes.io/pid-pressure",
 }
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+OLD_LABELS = {"kubernetes.io/os": "beta.kubernetes.io/os", "kubernetes.io/arch": "beta.kubernetes.io/arch"}
 OWN_NO_SCHEDULE = frozenset((*CONDITION_TAINTS.values(), UNSCHEDULABLE))
 OWN_NO_EXECUTE = frozenset((NOT_READY, UNREACHABLE))
 
@@ -109,13 +110,18 @@ class NodeLifecycleController(ControllerBase):
         taints, wait_ns = self._taints(key, node, status, now_ns)
         if taints is not None:
             intents.append(_taint_request(node, taints))
+        labels = old_labels(node)
+        if labels:
+            intents.append(patch("nodes", "", key, {"metadata": {"labels": labels}}, "strategic"))
         waits = [wait for wait in (wait_ns, None if deadline_ns is None else deadline_ns - now_ns) if wait is not None]
         return Result(intents, min(waits, default=None))
 
     def _on_change(self, key: str, node: Object, status: str, view: View, now_ns: int) -> list[Intent]:
-        """When a node stops being ready: an event, and its Pods are not ready either."""
+        """When a node is new: an event. When it stops being ready: an event, and its Pods are not ready either."""
         before = self._ready.get(key)
         self._ready[key] = status
+        if before is None:
+            return [EventIntent(node, "Normal", "RegisteredNode", f"Node {key} event: Registered Node {key} in Controller")]
         if before != "True" or status == "True":
             return []
         message = f"Node {key} status is now: NodeNotReady"
@@ -158,6 +164,12 @@ def condition_taints(node: Object) -> list[str]:
     statuses = {type_: condition.get("status") for type_, condition in _conditions(node).items()}
     taints = [key for (type_, status), key in CONDITION_TAINTS.items() if statuses.get(type_) == status]
     return [*taints, UNSCHEDULABLE] if (node.get("spec") or {}).get("unschedulable") else taints
+
+
+def old_labels(node: Object) -> dict[str, str]:
+    """The old labels that a node lacks or has with another value than their successors."""
+    labels = node["metadata"].get("labels") or {}
+    return {old: labels[new] for new, old in OLD_LABELS.items() if new in labels and labels.get(old) != labels[new]}
 
 
 def _is_ours(taint: Object) -> bool:

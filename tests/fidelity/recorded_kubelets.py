@@ -40,8 +40,11 @@ def node(number: int, now_ns: int) -> Object:
 class RecordedKubelets:
     """The kubelets of ``count`` nodes, on one informer."""
 
-    def __init__(self, kernel: Kernel, server: Any, count: int = 3, jitter_ns: int = 0) -> None:
+    def __init__(
+        self, kernel: Kernel, server: Any, count: int = 3, jitter_ns: int = 0, node_of: Callable[[int, int], Object] = node
+    ) -> None:
         self.kernel = kernel
+        self.node_of = node_of  # number and time -> the Node object
         self.jitter_ns = jitter_ns  # a kubelet that is busy writes a little later
         self.stream = kernel.rng("recorded-kubelets")
         self.link = DirectLink(kernel, server, "kubelet")
@@ -52,7 +55,7 @@ class RecordedKubelets:
         self.addresses = 0
         self.leases = {}
         for number in range(1, count + 1):
-            self.link.send(create("nodes", "", node(number, kernel.now_ns)))
+            self.link.send(create("nodes", "", node_of(number, kernel.now_ns)))
             self.leases[f"node-{number}"] = self._lease(f"node-{number}")
         self.informer = Informer(self.link, "pods")
         self.informer.add_handler(self._on_pod)
@@ -79,7 +82,7 @@ class RecordedKubelets:
         if name in self.leases:
             return
         self.leases[name] = self._lease(name)
-        status = {"status": {"conditions": node(int(name.rpartition("-")[2]), self.kernel.now_ns)["status"]["conditions"]}}
+        status = {"status": {"conditions": self.node_of(int(name.rpartition("-")[2]), self.kernel.now_ns)["status"]["conditions"]}}
         self.link.send(patch("nodes", "", name, status, "strategic", "status"))
         for pod in list(self.informer.objects.values()):
             self._on_pod(None, pod)

@@ -150,6 +150,13 @@ def _address(node: Object, type_: str) -> str:
     return NONE
 
 
+def _kernel(node: Object, now_ns: int) -> str:
+    """The kernel's version, and the architecture in brackets where the node tells it."""
+    info = get_in(node, "status", "nodeInfo") or {}
+    version = info.get("kernelVersion") or UNKNOWN
+    return f"{version} ({info['architecture']})" if info.get("architecture") else version
+
+
 def _info(name: str, missing: str = UNKNOWN) -> Any:
     return lambda node, now_ns: get_in(node, "status", "nodeInfo", name) or missing
 
@@ -182,7 +189,7 @@ KIND = Kind(
         Column("Internal-IP", "string", lambda node, now_ns: _address(node, "InternalIP"), 1),
         Column("External-IP", "string", lambda node, now_ns: _address(node, "ExternalIP"), 1),
         Column("OS-Image", "string", _info("osImage"), 1),
-        Column("Kernel-Version", "string", _info("kernelVersion"), 1),
+        Column("Kernel-Version", "string", _kernel, 1),
         Column("Container-Runtime", "string", _info("containerRuntimeVersion"), 1),
     ),
     selectable_fields={"spec.unschedulable": _unschedulable},

@@ -7,16 +7,19 @@ Upstream: kube-openapi (builder3, handler3).
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from kubesim.api import schema
+from kubesim.api.enums import values_of
 from kubesim.api.schema import Definition, Field, definition
 from kubesim.server.apiserver.answers import TEXT, Answer
 from kubesim.server.apiserver.call import Call
 from kubesim.server.apiserver.custom_routes import component
 from kubesim.server.apiserver.media import JSON, OFFERED, PROTOBUF, negotiate, not_acceptable
+from kubesim.server.apiserver.openapi_protobuf import version_2_protobuf
 from kubesim.server.apiserver.routes import Route, Routes
 from kubesim.version import VERSION
 
@@ -25,6 +28,8 @@ META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 QUANTITY, INT_OR_STRING = "io.k8s.apimachinery.pkg.api.resource.Quantity", "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 REFERENCE = "#/components/schemas/"
 KUBERNETES = "v1.36.2"
+VERSION_2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+VERSION_2_ANSWERED = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 SCALARS: dict[str, Object] = {
     "s": {"type": "string"},
     "y": {"type": "string", "format": "byte"},
@@ -78,31 +83,32 @@ class OpenApi:
         """The answer at a path, or None when there is nothing. Raises ApiError 406."""
         accept = call.headers.get("accept", "")
         if parts == ["v2"]:
-            offered = ("application/json", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
-            form = negotiate(accept, offered[:1], ())
+            form = negotiate(accept, (JSON, VERSION_2_PROTOBUF), ())
             if form is None:
-                raise not_acceptable(offered[:1])
-            return Answer(200, self._document("v2", self._version_2))
+                raise not_acceptable((JSON,))
+            if form.media == JSON:
+                return Answer(200, self._document("v2", lambda: orjson.dumps(self._version_2())))
+            return Answer(200, self._document("v2.pb", lambda: version_2_protobuf(self._version_2())), VERSION_2_ANSWERED)
         if parts[:1] != ["v3"]:
             return None
         path = "/".join(parts[1:])
         if not path:
-            return Answer(200, self._document("index", self._index), TEXT)
+            return Answer(200, self._document("index", lambda: orjson.dumps(self._index())), TEXT)
         if path not in self._paths():
             return None
         form = negotiate(accept, (JSON, "application/com.github.proto-openapi.spec.v3@v1.0+protobuf"), ())
         if form is None or form.media == PROTOBUF:
             raise not_acceptable(OFFERED[:1])
         headers = (("Cache-Control", "public, immutable"),) if "hash" in call.query else ()
-        return Answer(200, self._document(path, lambda: self._version_3(path)), JSON, headers)
+        return Answer(200, self._document(path, lambda: orjson.dumps(self._version_3(path))), JSON, headers)
 
-    def _document(self, name: str, make: Any) -> bytes:
+    def _document(self, name: str, make: Callable[[], bytes]) -> bytes:
         key = (self._routes.generation, name)
         found = self._remembered.get(key)
         if found is None:
             if any(generation != self._routes.generation for generation, _ in self._remembered):
                 self._remembered.clear()
-            found = self._remembered[key] = orjson.dumps(make())
+            found = self._remembered[key] = make()
         return found
 
     # -- version 3 --
@@ -154,7 +160,17 @@ class OpenApi:
         text = orjson.dumps(schemas(names, self._routes)).replace(REFERENCE.encode(), b"#/definitions/")
         paths = {path: {method: _operation_2(operation) for method, operation in item.items() if method != "parameters"}
                  for path, item in found.items()}  # fmt: skip
-        return {"swagger": "2.0", "info": {"title": "Kubernetes", "version": KUBERNETES}, "paths": paths, "definitions": orjson.loads(text)}
+        return {"swagger": "2.0", "info": {"title": "Kubernetes", "version": KUBERNETES}, "paths": paths,
+                "definitions": {name: _schema_2(found) for name, found in orjson.loads(text).items()}}  # fmt: skip
+
+
+def _schema_2(found: Object) -> Object:
+    """A definition in the words of version 2, where a reference may have a description beside it."""
+    properties = {
+        name: {**{key: value for key, value in each.items() if key != "allOf"}, **each["allOf"][0]} if "allOf" in each else each
+        for name, each in (found.get("properties") or {}).items()
+    }
+    return {**found, "properties": properties} if properties else found
 
 
 def _operation_2(operation: Object) -> Object:
@@ -306,6 +322,11 @@ def _property(owner: str, name: str, at: Field, used: set[str]) -> Object:
     shown = _type(at, used)
     if "$ref" in shown:
         shown = {"allOf": [shown]}
+    values = values_of(owner, name)
+    if values:
+        listed = "\n".join(f' - `"{value}"`' for value in values)
+        text = f"{text}\n\nPossible enum values:\n{listed}"
+        shown["enum"] = list(values)
     if text:
         shown = {"description": text, **shown}
     if at.list_type:
