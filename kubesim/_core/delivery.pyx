@@ -6,6 +6,14 @@ else is left to the caller, whose way of applying one change is also the twin of
 """
 
 cimport cython
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.ref cimport PyObject
+
+cdef enum:
+    CHANGED = 1
+    ADDED = 2
+    GONE = 4
+    FIRST_PART = 8
 
 
 @cython.auto_pickle(False)
@@ -28,17 +36,58 @@ cdef class Event:
         return f"<{self.type} {self.key} at {self.revision}>"
 
 
+cdef inline PyObject *_value(PyObject *holder, object name) except? NULL:
+    """The value at a name, None when there is none or the holder is no dict; borrowed."""
+    cdef PyObject *found = NULL
+    if isinstance(<object>holder, dict):
+        found = PyDict_GetItemWithError(<object>holder, name)
+    return found if found != NULL else <PyObject *>None
+
+
+cdef int64_t _changed(object old, object new, tuple parts) except -1:
+    """CHANGED, and a bit for each part (from FIRST_PART on) that is not the very same object in both."""
+    cdef int64_t changed = CHANGED, bit = FIRST_PART
+    cdef PyObject *before
+    cdef PyObject *after
+    cdef tuple path
+    for path in parts:
+        before, after = <PyObject *>old, <PyObject *>new
+        for name in path:
+            before, after = _value(before, name), _value(after, name)
+            if before == after:
+                break
+        if before != after:
+            changed |= bit
+        bit <<= 1
+    return changed
+
+
+def changed_parts(object old, object new, tuple parts not None):
+    """What a change is, as bits: see ``deliver``. ``parts`` are paths, tuples of names; parts compare by identity.
+
+    >>> one = {"a": {"b": 1, "c": 2}}
+    >>> bin(changed_parts(one, {"a": {**one["a"], "c": 3}}, (("a",), ("a", "b"), ("a", "c"), ("d",))))
+    '0b101001'
+    >>> changed_parts(None, one, ()), changed_parts(one, None, ())
+    (2, 4)
+    """
+    return ADDED if old is None else GONE if new is None else _changed(old, new, parts)
+
+
 def deliver(object cache, dict objects not None, list events not None, Py_ssize_t start, object key_of):
     """Apply ``events[start:]`` to a cache, in order, as far as they follow on what it holds; return the index of the first that does not.
 
-    Sets ``cache.revision``, changes ``objects`` and calls each of ``cache.keyed_handlers`` with (key, old, new) and of ``cache.handlers``
-    with (old, new) after each change; both are tuples and are read anew for each. ``key_of(obj)`` gives the key of an event that has none yet.
-    The number of events when all are applied. O(events x handlers).
+    Sets ``cache.revision`` and ``cache.changed``, changes ``objects`` and calls each of ``cache.keyed_handlers`` with (key, old, new) and of
+    ``cache.handlers`` with (old, new) after each change. Both are tuples of (mask, handler) and are read anew for each; a handler is
+    called when its mask has a bit of ``changed``: 1 for a change, 2 for a new object, 4 for one that is gone, 8, 16, ... for each of
+    ``cache.parts`` (paths) that is not the very same object as before. ``key_of(obj)`` gives the key of an event that has none yet.
+    The number of events when all are applied. O(events x (handlers + parts)).
     """
     cdef Py_ssize_t index, count = len(events)
     cdef Event event
     cdef object key, old, new
     cdef bint is_gone
+    cdef int64_t changed, mask
     for index in range(start, count):
         event = events[index]
         is_gone = event.type == "DELETED"
@@ -57,8 +106,12 @@ def deliver(object cache, dict objects not None, list events not None, Py_ssize_
             new = event.obj
             objects[key] = new
         cache.revision = event.revision
-        for handler in <tuple?> cache.keyed_handlers:
-            handler(key, old, new)
-        for handler in <tuple?> cache.handlers:
-            handler(old, new)
+        changed = ADDED if old is None else GONE if new is None else _changed(old, new, <tuple?> cache.parts)
+        cache.changed = changed
+        for mask, handler in <tuple?> cache.keyed_handlers:
+            if mask & changed:
+                handler(key, old, new)
+        for mask, handler in <tuple?> cache.handlers:
+            if mask & changed:
+                handler(old, new)
     return count

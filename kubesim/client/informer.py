@@ -3,16 +3,17 @@
 Holds the objects themselves (read-only, shared with the store), never copies. Handlers get ``(old, new)``: an add is
 ``(None, new)``, a delete ``(old, None)``, and ``old`` is always what this cache held, so whoever keeps sums by difference
 keeps them exact, also across a re-list, which is delivered as the synthetic differences between two states.
-Indexes are updated by difference; a bucket lists its objects in the order they were first seen. No resync period: upstream's
-controllers of this project do not set one.
+Indexes are updated by difference; a bucket lists its objects in the order they were first seen. A handler, a mapper or an index
+function that reads a part of its objects only says which (``looks_at``), and is not asked about changes of anything else: unchanged
+parts of an object are the very same ones in its next version. No resync period: upstream's controllers of this project do not set one.
 
 Upstream: client-go/tools/cache (shared_informer.go, delta_fifo.go, thread_safe_store.go).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from kubesim._core.delivery import deliver
+from kubesim._core.delivery import changed_parts, deliver
 from kubesim.api.meta import key_of
 from kubesim.apiserver.requests import Object, WatchEvent
 from kubesim.client.contract import Link
@@ -20,20 +21,50 @@ from kubesim.client.contract import Link
 Handler = Callable[[Object | None, Object | None], Any]
 KeyedHandler = Callable[[str, Object | None, Object | None], Any]
 IndexFunction = Callable[[Object], Iterable[str]]
+Path = tuple[str, ...]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
+CHANGED, ADDED, GONE, FIRST_PART = 1, 2, 4, 8  # what ``Informer.changed`` says, see ``_core.delivery``
+EVERY_CHANGE = CHANGED | ADDED | GONE
+PARTS_MAX = 37
+FIRST_SIGNAL = FIRST_PART << PARTS_MAX  # from here on bits are set by keyed handlers, to tell plain ones: see ``told_by``
 EMPTY: Mapping[str, Object] = {}
 
 
-class _Index:
-    """One index: value -> objects by key. Every operation is O(number of values of the object)."""
+def looks_at(*parts: str) -> Callable[[Function], Function]:
+    """Declare that a function of objects reads these parts of them only ("spec", "metadata.labels"), and names.
 
-    __slots__ = ("buckets", "values_of")
+    It is asked about every object that comes or goes, and about a change when one of the parts is not the very same object as before.
+    """
+
+    def declared(function: Function) -> Function:
+        function.looks_at = tuple(tuple(part.split(".")) for part in parts)  # type: ignore[attr-defined]
+        return function
+
+    return declared
+
+
+def told_by(signal: int) -> Callable[[Function], Function]:
+    """Declare that a plain handler wants those changes only for which a keyed handler has set this bit of ``Informer.changed``."""
+
+    def declared(function: Function) -> Function:
+        function.told_by = signal  # type: ignore[attr-defined]
+        return function
+
+    return declared
+
+
+class _Index:
+    """One index: value -> keys. Every operation is O(number of values of the object)."""
+
+    __slots__ = ("buckets", "looks_at", "values_of")
 
     def __init__(self, values_of: IndexFunction) -> None:
         self.values_of = values_of
-        self.buckets: dict[str, dict[str, Object]] = {}
+        self.looks_at: Sequence[Path] | None = getattr(values_of, "looks_at", None)
+        self.buckets: dict[str, dict[str, None]] = {}
 
-    def change(self, key: str, old: Object | None, new: Object | None) -> None:
+    def __call__(self, key: str, old: Object | None, new: Object | None) -> None:
         new_values = self.values_of(new) if new is not None else ()
         if old is not None:
             for value in self.values_of(old):
@@ -43,18 +74,15 @@ class _Index:
                     if not bucket:
                         del self.buckets[value]
         for value in new_values:
-            bucket_or_none = self.buckets.get(value)
-            if bucket_or_none is None:
-                self.buckets[value] = {key: new}  # type: ignore[dict-item]
-            else:
-                bucket_or_none[key] = new  # type: ignore[assignment]
+            self.buckets.setdefault(value, {})[key] = None
 
 
 class Informer:
     """A cache of one resource (in one namespace, or selected by labels or fields), kept up to date by a subscription.
 
     ``objects`` maps keys to objects in the order they were first seen; ``revision`` is the state it shows; ``synced`` is true
-    from the first list on. ``link`` may be None in tests: then whoever holds it calls ``on_list`` and ``on_events``.
+    from the first list on; ``changed`` says what the change being delivered is and which ``parts`` it concerns. ``link`` may be None
+    in tests: then whoever holds it calls ``on_list`` and ``on_events``.
     """
 
     def __init__(
@@ -68,8 +96,11 @@ class Informer:
         self._selection = {"namespace": namespace, "label_selector": label_selector, "field_selector": field_selector}
         self._indexes: dict[str, _Index] = {}
         # Tuples, replaced when one is added: an event on its way is never given to a handler that was told of it in its replay.
-        self.handlers: tuple[Handler, ...] = ()
-        self.keyed_handlers: tuple[KeyedHandler, ...] = ()
+        # With each, the changes that it is called for.
+        self.handlers: tuple[tuple[int, Handler], ...] = ()
+        self.keyed_handlers: tuple[tuple[int, KeyedHandler], ...] = ()
+        self.parts: tuple[Path, ...] = ()  # what some handler looks at, one bit each
+        self.changed = 0
         self._started = False
         self.on_synced: Callable[[], None] | None = None  # called after the first list
 
@@ -80,16 +111,31 @@ class Informer:
             self._link.subscribe(self.resource, self, **self._selection)
 
     def add_handler(self, handler: Handler) -> None:
-        """Call ``handler(old, new)`` on every change; what is known already is replayed to it now as adds."""
-        self.handlers = (*self.handlers, handler)
+        """Call ``handler(old, new)`` on every change that it ``looks_at``; what is known already is replayed to it now as adds."""
+        self.handlers = (*self.handlers, (self.mask_of(handler), handler))
+        changed, self.changed = self.changed, ADDED
         for obj in list(self.objects.values()):
             handler(None, obj)
+        self.changed = changed
 
     def add_keyed_handler(self, handler: KeyedHandler) -> None:
         """Like ``add_handler`` with ``handler(key, old, new)``, called with the indexes, before every plain handler."""
-        self.keyed_handlers = (*self.keyed_handlers, handler)
+        self.keyed_handlers = (*self.keyed_handlers, (self.mask_of(handler), handler))
         for key, obj in list(self.objects.items()):
             handler(key, None, obj)
+
+    def mask_of(self, function: Callable[..., Any]) -> int:
+        """The bits of ``changed`` of which one must be set for a function, by what it declares (``looks_at``, ``told_by``)."""
+        signal: int | None = getattr(function, "told_by", None)
+        if signal is not None:
+            return signal
+        looks_at: Sequence[Path] | None = getattr(function, "looks_at", None)
+        if looks_at is None:
+            return EVERY_CHANGE
+        self.parts += tuple(path for path in looks_at if path not in self.parts)
+        if len(self.parts) > PARTS_MAX:
+            raise ValueError(f"informer of {self.resource}: {len(self.parts)} parts are looked at; expected at most {PARTS_MAX}")
+        return sum((FIRST_PART << self.parts.index(path) for path in looks_at), ADDED | GONE)
 
     def add_index(self, name: str, values_of: IndexFunction) -> None:
         """Keep an index; ``values_of(obj)`` gives a few strings (a tuple or list, cheap to search). O(N) once, when added late.
@@ -102,11 +148,12 @@ class Informer:
                 raise ValueError(f"informer of {self.resource}: index {name!r} exists with another function")
             return
         index = self._indexes[name] = _Index(values_of)
-        self.add_keyed_handler(index.change)
+        self.add_keyed_handler(index)
 
     def indexed(self, name: str, value: str) -> Mapping[str, Object]:
-        """The objects whose index ``name`` has ``value``, by key, oldest known first. O(1); read only, valid until the next event."""
-        return self._indexes[name].buckets.get(value, EMPTY)
+        """The objects whose index ``name`` has ``value``, by key, oldest known first. O(result)."""
+        keys = self._indexes[name].buckets.get(value)
+        return EMPTY if keys is None else {key: self.objects[key] for key in keys}
 
     def on_list(self, items: Sequence[Object], revision: int) -> None:
         """Replace everything known; the handlers see the differences: deletes first, then adds and updates in list order."""
@@ -154,10 +201,13 @@ class Informer:
         old = self.objects.pop(key, None) if new is None else self.objects.get(key)
         if new is not None:
             self.objects[key] = new
-        for change in self.keyed_handlers:
-            change(key, old, new)
-        for handler in self.handlers:
-            handler(old, new)
+        changed = self.changed = changed_parts(old, new, self.parts)
+        for mask, change in self.keyed_handlers:
+            if mask & changed:
+                change(key, old, new)
+        for mask, handler in self.handlers:
+            if mask & changed:
+                handler(old, new)
 
 
 class InformerFactory:

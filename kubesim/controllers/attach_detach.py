@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from kubesim.api.csi import ATTACHMENTS, CsiVolume, attachment_name, csi_volume
 from kubesim.api.meta import key_of
 from kubesim.apiserver.requests import Object, Request, create, delete
-from kubesim.client.informer import IndexFunction
-from kubesim.controllers.contract import DONE, Burst, ControllerBase, Mapper, Result, View
+from kubesim.client.informer import IndexFunction, looks_at
+from kubesim.controllers.contract import DONE, Burst, ControllerBase, Mapper, Result, View, nobody
 from kubesim.controllers.owned_pods import ENDED
 from kubesim.controllers.volume import CLAIMS, VOLUMES, claims_of_pod
 
@@ -25,6 +25,7 @@ def needs_volumes(pod: Object) -> bool:
     return bool(pod["spec"].get("nodeName") and pod["spec"].get("volumes")) and (pod.get("status") or {}).get("phase") not in ENDED
 
 
+@looks_at("spec", "status.phase")
 def by_node(pod: Object) -> tuple[str, ...]:
     """Index function: the node of a Pod with volumes of drivers."""
     if not needs_volumes(pod) or not (claims_of_pod(pod) or any(csi_volume(volume) for volume in pod["spec"]["volumes"])):
@@ -32,11 +33,13 @@ def by_node(pod: Object) -> tuple[str, ...]:
     return (pod["spec"]["nodeName"],)
 
 
+@looks_at("spec")
 def attachments_of_node(attachment: Object) -> tuple[str, ...]:
     """Index function: the node of an attachment."""
     return (attachment["spec"]["nodeName"],)
 
 
+@looks_at("spec", "status.phase")
 def pod_to_keys(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """A Pod that has come to its node; the attachments of a node that a Pod has left."""
     if not (new if new is not None else old or {})["spec"].get("volumes"):  # they never change
@@ -64,10 +67,10 @@ class AttachDetachController(ControllerBase):
     component = "attachdetach-controller"
     resource = ATTACHMENTS
     watches: Mapping[str, Mapper] = {
-        ATTACHMENTS: lambda view, old, new: (),
+        ATTACHMENTS: nobody,
         "pods": pod_to_keys,
         CLAIMS: claim_to_pods,
-        VOLUMES: lambda view, old, new: (),
+        VOLUMES: nobody,
     }
     indexes: Mapping[str, Mapping[str, IndexFunction]] = {
         "pods": {"claim": claims_of_pod, "volumes-on-node": by_node},

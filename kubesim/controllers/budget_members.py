@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from kubesim.api.selectors import Selector, from_object
 from kubesim.apiserver.requests import Object
+from kubesim.client.informer import looks_at
 from kubesim.controllers.owned_pods import state_of
-from kubesim.controllers.view import Caches
+from kubesim.controllers.view import BUDGET_MEMBERS, Caches
 
 BUDGETS = "poddisruptionbudgets.policy"
 Labels = frozenset[tuple[str, str]]
@@ -22,9 +23,9 @@ def selector_of(budget: Object) -> Selector | None:
 
 
 class BudgetMembers:
-    """``members[budget key]`` are the keys of its Pods. ``touched`` are the budgets that the event being delivered is about."""
+    """``members[budget key]`` are the keys of its Pods. ``touched`` are the budgets that a Pod event is about (signal BUDGET_MEMBERS)."""
 
-    __slots__ = ("_budgets_of", "_caches", "_memo", "_selectors", "members", "touched")
+    __slots__ = ("_budgets_of", "_caches", "_memo", "_pods", "_selectors", "members", "touched")
 
     def __init__(self, caches: Caches) -> None:
         self.members: dict[str, dict[str, None]] = {}
@@ -34,7 +35,8 @@ class BudgetMembers:
         self._budgets_of: dict[str, tuple[str, ...]] = {}  # Pod key -> the budgets that select it
         self._memo: dict[str, dict[Labels, tuple[str, ...]]] = {}
         caches.informer(BUDGETS).add_keyed_handler(self.on_budget)
-        caches.informer("pods").add_keyed_handler(self.on_pod)
+        self._pods = caches.informer("pods")
+        self._pods.add_keyed_handler(self.on_pod)
 
     def of(self, budget: str) -> Iterable[str]:
         """The keys of a budget's Pods, in the order first seen."""
@@ -57,11 +59,16 @@ class BudgetMembers:
         for pod in list(self._caches.list("pods", namespace)):
             self._place(f"{namespace}/{pod['metadata']['name']}", pod)
 
+    @looks_at("metadata.labels", "metadata.deletionTimestamp", "status.phase", "status.conditions")
     def on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         """Take a change of a Pod in. O(1) while its labels stay and where there is no budget."""
-        self.touched = ()
-        if not self._selectors:
-            return
+        if self._selectors:
+            self.touched = ()
+            self._take(key, old, new)
+            if self.touched:
+                self._pods.changed |= BUDGET_MEMBERS
+
+    def _take(self, key: str, old: Object | None, new: Object | None) -> None:
         before = self._budgets_of.get(key, ())
         if new is None:
             self.touched = before

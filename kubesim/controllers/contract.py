@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from kubesim.api.errors import ApiError
 from kubesim.api.meta import key_of
 from kubesim.apiserver.requests import Object, Request
-from kubesim.client.informer import IndexFunction
+from kubesim.client.informer import IndexFunction, looks_at
 
 Derived = TypeVar("Derived")
 
@@ -115,6 +115,12 @@ class ControllerBase:
     owner_kinds: Mapping[str, str] = {}
     delays: Mapping[str, int] = {}
     rationed: frozenset[str] = frozenset()
+
+
+@looks_at()
+def nobody(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
+    """The mapper of a kind that is read but whose changes wake nobody, as upstream."""
+    return ()
 
 
 def own_key(view: View, old: Object | None, new: Object | None) -> Iterable[str]:

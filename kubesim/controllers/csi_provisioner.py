@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kubesim.api.meta import key_of
 from kubesim.apiserver.requests import Object, create, delete
-from kubesim.controllers.contract import DONE, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View
+from kubesim.controllers.contract import DONE, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, nobody
 from kubesim.controllers.volume import (
     CLAIMS,
     CLASSES,
@@ -49,7 +49,7 @@ class CsiProvisioner(ControllerBase):
 
     name = "csi-provisioner"
     resource = CLAIMS
-    watches: Mapping[str, Mapper] = {CLAIMS: claim_to_key, VOLUMES: volume_to_key, CLASSES: lambda view, old, new: ()}
+    watches: Mapping[str, Mapper] = {CLAIMS: claim_to_key, VOLUMES: volume_to_key, CLASSES: nobody}
     delays: Mapping[str, int] = {CLAIMS: PROVISION_NS}
 
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:

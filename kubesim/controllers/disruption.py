@@ -13,9 +13,11 @@ from typing import Any
 from kubesim.api.conditions import set_condition
 from kubesim.api.meta import controller_of, key_of
 from kubesim.apiserver.requests import Object, update
+from kubesim.client.informer import told_by
 from kubesim.controllers.budget_members import BUDGETS, BudgetMembers
-from kubesim.controllers.contract import DONE, ControllerBase, EventIntent, Intent, Mapper, Result, View, own_key
+from kubesim.controllers.contract import DONE, ControllerBase, EventIntent, Intent, Mapper, Result, View, nobody, own_key
 from kubesim.controllers.owned_pods import is_ready
+from kubesim.controllers.view import BUDGET_MEMBERS
 from kubesim.kernel.time import MINUTE, format_time, parse_time
 
 DELETION_TIMEOUT_NS = 2 * MINUTE
@@ -28,6 +30,7 @@ SCALED = {
 }
 
 
+@told_by(BUDGET_MEMBERS)
 def pod_to_budget(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """The budget that a Pod event is about; of several the first, and the Pod itself, which is told so."""
     touched = view.derived(BudgetMembers).touched
@@ -46,7 +49,7 @@ class DisruptionController(ControllerBase):
     watches: Mapping[str, Mapper] = {
         BUDGETS: own_key,
         "pods": pod_to_budget,
-        **{resource: lambda view, old, new: () for resource in SCALED.values()},  # read when Pods change, as upstream
+        **dict.fromkeys(SCALED.values(), nobody),  # read when Pods change, as upstream
     }
     derives: Sequence[Callable[[Any], Any]] = (BudgetMembers,)
     rationed = frozenset((BUDGETS,))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kubesim.api.meta import controller_reference, key_of
 from kubesim.apiserver.requests import Object, Request, create, delete, update
-from kubesim.client.informer import IndexFunction
+from kubesim.client.informer import IndexFunction, looks_at
 from kubesim.controllers.contract import DONE, ControllerBase, Mapper, Result, View, own_key
 from kubesim.controllers.endpoint_slice import TRIGGER_TIME
 from kubesim.controllers.service_endpoints import MANAGED_BY, SERVICE_LABEL, SLICES
@@ -21,6 +21,7 @@ ADDRESSES_MAX = 1000
 Family = tuple[str, tuple[tuple[str, str, int, str], ...]]  # address type, ports
 
 
+@looks_at("metadata.labels")
 def mirrored(slice_: Object) -> tuple[str, ...]:
     """Index function: the Service whose Endpoints a slice of ours mirrors."""
     labels = slice_["metadata"].get("labels") or {}

@@ -12,6 +12,7 @@ from typing import Any
 
 from kubesim.api.meta import controller_reference
 from kubesim.apiserver.requests import Object, Request, create, delete, update
+from kubesim.client.informer import told_by
 from kubesim.controllers.contract import DONE, ControllerBase, Mapper, Result, View
 from kubesim.controllers.endpoint_plan import plan
 from kubesim.controllers.owned_pods import ready_condition
@@ -25,12 +26,14 @@ from kubesim.controllers.service_endpoints import (
     ServiceEndpoints,
     ServiceState,
 )
+from kubesim.controllers.view import SERVICE_ENDPOINTS
 
 TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
 RESERVED_LABELS = frozenset((SERVICE_LABEL, MANAGED_BY, HEADLESS_LABEL))
 
 
+@told_by(SERVICE_ENDPOINTS)
 def to_services(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """The Services whose endpoints the event touched."""
     return view.derived(ServiceEndpoints).touched

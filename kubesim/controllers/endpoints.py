@@ -13,10 +13,12 @@ from typing import Any
 
 from kubesim.api.meta import key_of
 from kubesim.apiserver.requests import Object, create, delete, update
+from kubesim.client.informer import told_by
 from kubesim.controllers.contract import DONE, ControllerBase, Mapper, Result, View
 from kubesim.controllers.endpoint_slice import HEADLESS_LABEL, TRIGGER_TIME
 from kubesim.controllers.owned_pods import ready_condition
 from kubesim.controllers.service_endpoints import PortsKey, ServiceEndpoints, ServiceState
+from kubesim.controllers.view import SERVICE_ENDPOINTS
 
 RESOURCE = "endpoints"
 CAPACITY = 1000
@@ -24,6 +26,7 @@ OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 MANAGED_BY, MANAGER = "endpoints.kubernetes.io/managed-by", "endpoint-controller"
 
 
+@told_by(SERVICE_ENDPOINTS)
 def to_services(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """The Services whose endpoints the event touched."""
     return view.derived(ServiceEndpoints).touched

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 
 from kubesim.api.meta import controller_reference, is_controlled_by, key_of
 from kubesim.apiserver.requests import Object, Request, create
-from kubesim.client.informer import IndexFunction
+from kubesim.client.informer import IndexFunction, looks_at
 from kubesim.controllers.contract import DONE, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View
 from kubesim.controllers.volume import CLAIMS, claims_of_pod
 
 
+@looks_at()
 def pod_to_key(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """A new Pod with such a volume."""
     if new is None or old is not None or not any("ephemeral" in volume for volume in new["spec"].get("volumes") or ()):

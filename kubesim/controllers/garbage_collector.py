@@ -12,6 +12,7 @@ from typing import Any
 
 from kubesim.api.errors import ApiError
 from kubesim.apiserver.requests import Object, Request, delete, get, patch
+from kubesim.client.informer import told_by
 from kubesim.client.owners import release_request
 from kubesim.controllers.contract import DONE, Again, Burst, ControllerBase, Intent, Mapper, Result, View
 from kubesim.controllers.owner_graph import (
@@ -23,10 +24,12 @@ from kubesim.controllers.owner_graph import (
     owner_of,
     watched_resources,
 )
+from kubesim.controllers.view import OWNER_GRAPH
 
 ABSENT_MAX = 500
 
 
+@told_by(OWNER_GRAPH)
 def touched(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """The work that the event gave."""
     return view.derived(OwnerGraph).touched

@@ -24,6 +24,7 @@ from kubesim.api.kinds import KINDS
 from kubesim.api.meta import key_of
 from kubesim.api.selectors import Selector, from_labels, from_object
 from kubesim.apiserver.requests import Object, Request, update
+from kubesim.client.informer import looks_at
 from kubesim.controllers.contract import DONE, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, own_key
 from kubesim.controllers.owned_pods import ENDED, is_ready
 from kubesim.kernel.time import SECOND, format_time, parse_time
@@ -71,6 +72,7 @@ def changes_later(pod: Object, now_ns: int) -> bool:
     return any(curve.changes_after(offset_ns) for _, curve in _curves(pod))
 
 
+@looks_at("spec")
 def target_to_autoscalers(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """The autoscalers of a workload whose size has changed."""
     obj = new if new is not None else old
@@ -84,6 +86,7 @@ def target_to_autoscalers(view: View, old: Object | None, new: Object | None) ->
     ]
 
 
+@looks_at("metadata.annotations", "status.conditions")
 def pod_to_autoscalers(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """The autoscalers of a namespace, when a Pod came, went, or changed its readiness or what it uses."""
     pod = new if new is not None else old

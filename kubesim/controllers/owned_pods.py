@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 
 from kubesim.api.meta import controller_of
 from kubesim.apiserver.requests import Object
-from kubesim.controllers.view import Caches
+from kubesim.client.informer import looks_at
+from kubesim.controllers.view import OWNED_PODS, Caches
 from kubesim.kernel.time import parse_time
 
 FINISHED, WAITING, READY, TERMINATING = range(4)  # the state of a Pod: ended, active, active and ready, being deleted
@@ -183,10 +184,10 @@ class OwnedPods:
     """A derived view: PodGroups by owner uid, and the Pods without a controller by namespace and label set.
 
     ``changed`` holds the groups whose counts the Pod event being delivered has changed, ``orphan`` the Pod if it has just appeared
-    or changed its labels without a controller: both for handlers of that same event.
+    or changed its labels without a controller: both for handlers of that same event, which the signal OWNED_PODS tells.
     """
 
-    __slots__ = ("_group_of", "changed", "groups", "orphan", "orphans")
+    __slots__ = ("_group_of", "_pods", "changed", "groups", "orphan", "orphans")
 
     def __init__(self, caches: Caches) -> None:
         self.groups: dict[str, PodGroup] = {}
@@ -194,7 +195,8 @@ class OwnedPods:
         self.changed: tuple[PodGroup, ...] = ()
         self.orphan: Object | None = None
         self._group_of: dict[str, PodGroup] = {}
-        caches.informer("pods").add_keyed_handler(self.on_pod)
+        self._pods = caches.informer("pods")
+        self._pods.add_keyed_handler(self.on_pod)
 
     def group(self, uid: str) -> PodGroup | None:
         """The Pods controlled by the owner with this uid, None when there is none. O(1)."""
@@ -208,16 +210,23 @@ class OwnedPods:
                 found.extend(pods.values())
         return found
 
+    @looks_at("metadata.labels", "metadata.ownerReferences", "metadata.deletionTimestamp", "status.phase", "status.conditions")
     def on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         """Take a change of a Pod into the counts. O(1), O(log n) for owners with minReadySeconds."""
         self.changed = ()
         self.orphan = None
+        self._take(key, old, new)
+        if self.changed or self.orphan is not None:
+            self._pods.changed |= OWNED_PODS
+
+    def _take(self, key: str, old: Object | None, new: Object | None) -> None:
         group = self._group_of.get(key)
         if new is None:
             self._leave(key, group, old)
             return
         metadata = new["metadata"]
-        if group is not None and old is not None and _same_owner(old["metadata"], metadata):
+        # The very same list of references is the same owner; equal copies only cost the slow way.
+        if group is not None and old is not None and old["metadata"].get("ownerReferences") is metadata.get("ownerReferences"):
             state = state_of(new)
             if old["metadata"].get("labels") is not metadata.get("labels"):
                 group.set(key, new, state, frozenset((metadata.get("labels") or {}).items()))
@@ -268,8 +277,3 @@ class OwnedPods:
         del pods[key]
         if not pods:
             del by_labels[labels]
-
-
-def _same_owner(old: Object, new: Object) -> bool:
-    """Whether the references are the very same list: then so is the owner. (Equal copies only cost the slow way.)"""
-    return old.get("ownerReferences") is new.get("ownerReferences")

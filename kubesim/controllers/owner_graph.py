@@ -1,7 +1,8 @@
 """Who depends on whom: a derived view of all resources, by owner uid, fed by the difference of every event.
 
 Only objects with owner references are in it. ``touched`` holds the keys of the garbage collector's work that the event being
-delivered gives: "delete <resource> <key>" to look whether an object should go, "orphan <resource> <key>" to let its dependents go.
+delivered gives (signal OWNER_GRAPH): "delete <resource> <key>" to look whether an object should go, "orphan <resource> <key>" to let
+its dependents go.
 
 Upstream: pkg/controller/garbagecollector/{graph,graph_builder}.go. Theirs has a node per object and virtual nodes for unseen owners.
 """
@@ -11,8 +12,8 @@ from typing import NamedTuple
 
 from kubesim.api.kinds import KINDS
 from kubesim.apiserver.requests import Object
-from kubesim.client.informer import KeyedHandler
-from kubesim.controllers.view import Caches
+from kubesim.client.informer import Informer, KeyedHandler, looks_at
+from kubesim.controllers.view import OWNER_GRAPH, Caches
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 IGNORED = frozenset(("events",))
@@ -63,13 +64,15 @@ class OwnerGraph:
         self.touched: list[str] = []
         self._caches = caches
         for resource in watched_resources():
-            caches.informer(resource).add_keyed_handler(self._listener(resource))
+            informer = caches.informer(resource)
+            informer.add_keyed_handler(self._listener(resource, informer))
 
     def blocking(self, uid: str) -> list[Dependent]:
         """The dependents that block a foreground deletion."""
         return [dependent for dependent, blocks in self.dependents.get(uid, {}).items() if blocks]
 
-    def _listener(self, resource: str) -> KeyedHandler:
+    def _listener(self, resource: str, informer: Informer) -> KeyedHandler:
+        @looks_at("metadata.ownerReferences", "metadata.deletionTimestamp", "metadata.finalizers")
         def on_change(key: str, old: Object | None, new: Object | None) -> None:
             if self.touched:
                 self.touched = []
@@ -79,6 +82,8 @@ class OwnerGraph:
                 self._gone(key, old)
             elif new["metadata"].get("deletionTimestamp"):
                 self._dying(resource, key, old, new)
+            if self.touched:
+                informer.changed |= OWNER_GRAPH
 
         return on_change
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from kubesim.api.errors import ApiError
 from kubesim.apiserver.requests import Object, delete, get
+from kubesim.client.informer import looks_at
 from kubesim.controllers.contract import DONE, Again, Burst, ControllerBase, Intent, Mapper, Result, View
 from kubesim.controllers.pod_disruption import disruption_requests
 from kubesim.controllers.pods_by_node import PodsByNode
@@ -22,6 +23,7 @@ ENDED_MAX = 12_500
 ENDED_KEY = "ended"
 
 
+@looks_at()
 def node_to_key(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """A node that went or came back."""
     if old is not None and new is not None:
@@ -30,6 +32,7 @@ def node_to_key(view: View, old: Object | None, new: Object | None) -> Iterable[
     return (f"node {name}",) if new is None or old is None else ()
 
 
+@looks_at("spec", "metadata.deletionTimestamp", "status.phase")
 def pod_to_key(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """A Pod on a node that is not there, a dying Pod that never ran, or one ended Pod too many."""
     if new is None:

@@ -6,6 +6,7 @@ Upstream: the "spec.nodeName" indexes of the node lifecycle, taint eviction and 
 from collections.abc import Iterable
 
 from kubesim.apiserver.requests import Object
+from kubesim.client.informer import looks_at
 from kubesim.controllers.owned_pods import ENDED
 from kubesim.controllers.view import Caches
 
@@ -26,6 +27,7 @@ class PodsByNode:
         """The keys of the Pods bound to a node."""
         return self._on.get(node, NOTHING)
 
+    @looks_at("spec", "status.phase")
     def on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         """Take a change of a Pod in."""
         if old is None or new is None or old["spec"] is not new["spec"]:

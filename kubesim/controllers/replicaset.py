@@ -14,11 +14,12 @@ from kubesim.api.errors import ApiError
 from kubesim.api.meta import controller_reference, key_of
 from kubesim.api.selectors import Selector, from_object
 from kubesim.apiserver.requests import Object, Request, create, delete, get, update
-from kubesim.client.informer import IndexFunction
+from kubesim.client.informer import IndexFunction, looks_at, told_by
 from kubesim.client.owners import adopt_request, controller_uid_of, release_request
 from kubesim.controllers.contract import DONE, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, own_key
 from kubesim.controllers.deletion_order import pods_to_delete
 from kubesim.controllers.owned_pods import ACTIVE, ENDED, OwnedPods, PodGroup
+from kubesim.controllers.view import OWNED_PODS
 from kubesim.kernel.time import format_time
 
 RESOURCE = "replicasets.apps"
@@ -26,6 +27,7 @@ BURST_REPLICAS = 500
 SelectorOf = Callable[[Object], Selector]
 
 
+@looks_at("metadata.ownerReferences")
 def by_controller(obj: Object) -> tuple[str, ...]:
     """Index function: the uid of the controlling owner."""
     uid = controller_uid_of(obj)
@@ -35,10 +37,9 @@ def by_controller(obj: Object) -> tuple[str, ...]:
 def pod_mapper(kind: str, resource: str, selector_of: SelectorOf) -> Mapper:
     """The mapper of Pod events to the owners of ``kind`` whose counts they changed, and to those that may want a new orphan."""
 
+    @told_by(OWNED_PODS)
     def to_owners(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
         owned = view.derived(OwnedPods)
-        if not owned.changed and owned.orphan is None:
-            return ()
         keys = [f"{group.namespace}/{group.owner['name']}" for group in owned.changed if group.owner["kind"] == kind]
         orphan = owned.orphan
         if orphan is not None:

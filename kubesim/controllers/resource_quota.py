@@ -13,6 +13,7 @@ from kubesim.api import quantity
 from kubesim.api.kinds import KINDS
 from kubesim.apiserver.quota import PLAIN_COUNTS, RESOURCE, Usage, added, count_name, covers, usage_of
 from kubesim.apiserver.requests import Object, update
+from kubesim.client.informer import looks_at
 from kubesim.controllers.contract import DONE, ControllerBase, Mapper, Result, View, own_key
 from kubesim.controllers.owned_pods import ENDED
 
@@ -28,6 +29,7 @@ def counted_resources() -> list[str]:
 def mapper_of(resource: str) -> Mapper:
     """The mapper of a counted resource: the quotas of the namespace, when the usage may have fallen or changed."""
 
+    @looks_at("status.phase" if resource == "pods" else "spec")
     def to_quotas(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
         obj = new if new is not None else old
         if obj is None or old is None or not view.list(RESOURCE) or (new is not None and not _changes_usage(resource, old, new)):

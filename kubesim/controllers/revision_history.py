@@ -13,6 +13,7 @@ import orjson
 
 from kubesim.api.meta import controller_reference
 from kubesim.apiserver.requests import Object
+from kubesim.client.informer import looks_at
 from kubesim.client.owners import controller_uid_of
 from kubesim.controllers.template_hash import fnv32a, safe_encode
 
@@ -22,9 +23,10 @@ POD_LABEL = "controller-revision-hash"
 Plain = dict[str, Any]
 
 
-def orphans_by_namespace(revision: Object) -> tuple[str, ...]:
-    """Index function: the namespace of a revision that nobody controls."""
-    return () if controller_uid_of(revision) else (revision["metadata"]["namespace"],)
+@looks_at("metadata.ownerReferences")
+def orphans_by_namespace(obj: Object) -> tuple[str, ...]:
+    """Index function: the namespace of an object (a revision, a ReplicaSet) that nobody controls."""
+    return () if controller_uid_of(obj) else (obj["metadata"]["namespace"],)
 
 
 def patch_of(owner: Object) -> Object:

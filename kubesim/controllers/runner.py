@@ -17,12 +17,11 @@ from functools import partial
 
 from kubesim.api import meta
 from kubesim.api.errors import ApiError
-from kubesim.api.memo import IdentityMemo
 from kubesim.apiserver.requests import Object, Request
 from kubesim.client.contract import Link
 from kubesim.client.events import EventRecorder
 from kubesim.client.expectations import Expectations
-from kubesim.client.informer import Informer, InformerFactory
+from kubesim.client.informer import GONE, Informer, InformerFactory
 from kubesim.client.workqueue import WorkQueue
 from kubesim.controllers.contract import Again, Burst, Controller, EventIntent, Intent, Mapper, Result
 from kubesim.controllers.ration import Ration
@@ -94,28 +93,34 @@ class ControllerManager:
 
 
 Entry = tuple[Mapper, Caches, Callable[[str], object]]  # a mapper, its view, and how a key gets into its queue
+ANY_KIND = ""
 
 
 class _Fan:
     """What the controllers make of the changes of one resource: one handler for all of them, in their order.
 
-    Most Pods have an owner, and its kind says which of the workload controllers a change can concern: the others are not asked.
+    Only those are asked whose mappers look at what has changed. Most Pods have an owner, and its kind says which of the workload
+    controllers a change can concern: the others are not asked either.
     """
 
-    __slots__ = ("_of_kind", "_owners", "_routes", "blocked", "deleted", "keepers", "mappers")
+    __slots__ = ("_entries", "_has_kinds", "_informer", "_routes", "blocked", "keepers")
 
-    def __init__(self) -> None:
-        self.mappers: list[Entry] = []
-        self.deleted: list[Entry] = []  # those that are asked when an object is gone
-        self._of_kind: dict[Mapper, str] = {}  # mappers for objects of one kind of owner, and those without an owner
-        self._owners: IdentityMemo[str] = IdentityMemo(_kind_of_controller)
-        self._routes: dict[tuple[str, bool], list[Entry]] = {}  # (kind of the owner, is gone) -> who is asked
+    def __init__(self, informer: Informer) -> None:
+        self._informer = informer
+        self._entries: list[tuple[Entry, int, str]] = []  # with the changes that the mapper looks at, and the kind of owner that it is for
+        self._has_kinds = False
+        self._routes: dict[tuple[str, int], list[Entry]] = {}  # (kind of the owner, what has changed) -> who is asked
         self.keepers: list[Expectations] = []  # of the controllers whose own resource this is
         self.blocked: dict[tuple[str, str], Callable[[str], object]] = {}  # (controller, key) that waits for this cache, and its queue
 
     def on_change(self, old: Object | None, new: Object | None) -> None:
         """Map the change to keys, and let go of the keys that waited for this cache."""
-        for mapper, view, add in self._asked(old, new):
+        changed = self._informer.changed
+        kind = _kind_of_owner(old, new) if self._has_kinds else ANY_KIND
+        route = self._routes.get((kind, changed))
+        if route is None:
+            route = self._routes[kind, changed] = self._route(kind, changed)
+        for mapper, view, add in route:
             for key in mapper(view, old, new):
                 add(key)
         if new is None and old is not None:
@@ -126,39 +131,29 @@ class _Fan:
             for (_, key), add in blocked.items():
                 add(key)
 
-
     def add(self, entry: Entry, only_deleted: bool, owner_kind: str | None) -> None:
         """Give a controller its place, after those that have one."""
-        self.deleted.append(entry)
-        if not only_deleted:
-            self.mappers.append(entry)
-        if owner_kind is not None:
-            self._of_kind[entry[0]] = owner_kind
+        self._entries.append((entry, GONE if only_deleted else self._informer.mask_of(entry[0]), owner_kind or ANY_KIND))
+        self._has_kinds = self._has_kinds or owner_kind is not None
+        self._routes.clear()
 
-    def _asked(self, old: Object | None, new: Object | None) -> list[Entry]:
-        """The controllers that a change may concern."""
-        everybody = self.deleted if new is None else self.mappers
-        if not self._of_kind:
-            return everybody
-        metadata = (old if new is None else new)["metadata"]  # type: ignore[index]
-        references = metadata.get("ownerReferences")
-        if not references or "finalizers" in metadata:  # a finalizer of another kind's controller is its business, too
-            return everybody
-        if old is not None and new is not None and old["metadata"].get("ownerReferences") is not references:
-            return everybody
-        kind = self._owners(references)
-        if not kind:
-            return everybody
-        route = self._routes.get((kind, new is None))
-        if route is None:
-            route = [entry for entry in everybody if self._of_kind.get(entry[0], kind) == kind]
-            self._routes[kind, new is None] = route
-        return route
+    def _route(self, kind: str, changed: int) -> list[Entry]:
+        return [entry for entry, mask, of_kind in self._entries if mask & changed and (ANY_KIND in (kind, of_kind) or kind == of_kind)]
 
 
-def _kind_of_controller(references: Sequence[Object]) -> str:
-    """The kind of the controlling owner, empty when there is none."""
-    return next((reference["kind"] for reference in references if reference.get("controller")), "")
+def _kind_of_owner(old: Object | None, new: Object | None) -> str:
+    """The kind of the controlling owner, before and after; ``ANY_KIND`` when others may have an interest, too."""
+    metadata = (old if new is None else new)["metadata"]  # type: ignore[index]
+    references = metadata.get("ownerReferences")
+    if not references or "finalizers" in metadata:  # a finalizer of another kind's controller is its business, too
+        return ANY_KIND
+    if old is not None and old["metadata"].get("ownerReferences") is not references:
+        return ANY_KIND
+    for reference in references:
+        if reference.get("controller"):
+            kind: str = reference["kind"]
+            return kind
+    return ANY_KIND
 
 
 class _Worker:
@@ -194,7 +189,9 @@ class _Worker:
         self._fans = fans
         for resource, mapper in self.controller.watches.items():
             self._informers[resource] = caches.informer(resource)
-            fan = fans.setdefault(resource, _Fan())
+            fan = fans.get(resource)
+            if fan is None:
+                fan = fans[resource] = _Fan(caches.informer(resource))
             controller = self.controller
             entry = (mapper, self.view, self._adder(resource))
             fan.add(entry, resource in controller.only_deleted, controller.owner_kinds.get(resource))

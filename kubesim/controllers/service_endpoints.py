@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from kubesim.api.meta import key_of
 from kubesim.api.selectors import Selector, from_labels
 from kubesim.apiserver.requests import Object
+from kubesim.client.informer import looks_at
 from kubesim.controllers.owned_pods import ENDED, is_ready
-from kubesim.controllers.view import Caches
+from kubesim.controllers.view import SERVICE_ENDPOINTS, Caches
 
 SLICES = "endpointslices.discovery.k8s.io"
 MANAGER = "endpointslice-controller.k8s.io"
@@ -203,7 +204,10 @@ class ServiceState:
 
 
 class ServiceEndpoints:
-    """The derived view. ``touched`` holds the keys of the Services that the event being delivered may have given something to do."""
+    """The derived view. ``touched`` holds the keys of the Services that the event being delivered may have given something to do.
+
+    The signal SERVICE_ENDPOINTS says that there are such.
+    """
 
     __slots__ = ("_caches", "_members", "_memo", "_missing", "by_key", "by_namespace", "touched")
 
@@ -218,11 +222,17 @@ class ServiceEndpoints:
         for resource, handler in (("nodes", self.on_node), ("services", self.on_service), ("pods", self.on_pod), (SLICES, self.on_slice)):
             caches.informer(resource).add_keyed_handler(handler)
 
+    def _tell(self, resource: str) -> None:
+        """End the handling of a change: who reads ``touched`` is asked when there is something in it."""
+        if self.touched:
+            self._caches.informer(resource).changed |= SERVICE_ENDPOINTS
+
     # -- Services --
 
     def on_service(self, key: str, old: Object | None, new: Object | None) -> None:
         """A Service came, changed or went: when its selector, ports or publishing changed, all its Pods are looked at again."""
         self.touched = (key,)
+        self._tell("services")
         known = self.by_key.get(key)
         namespace = key.partition("/")[0]
         if new is None or not new["spec"].get("selector") or new["spec"].get("type") == "ExternalName":
@@ -237,11 +247,9 @@ class ServiceEndpoints:
         self.by_namespace.setdefault(namespace, {})[key] = state
         self._forget_members(namespace)
         self._adopt_slices(key, state)
-        pods = self._caches.informer("pods").objects
-        for pod_key in list(self._members.get(namespace, ())):
-            pod = pods.get(pod_key)
-            if pod is not None and state.selector.matches(pod["metadata"].get("labels") or {}):
-                self._refresh(pod_key, pod)
+        for pod in self._caches.list("pods", namespace):
+            if state.selector.matches(pod["metadata"].get("labels") or {}):
+                self._refresh(key_of(pod), pod)
 
     def _adopt_slices(self, key: str, state: ServiceState) -> None:
         for slice_ in self._caches.list(SLICES, key.partition("/")[0]):
@@ -251,18 +259,30 @@ class ServiceEndpoints:
     def _forget_members(self, namespace: str) -> None:
         """The Services of a namespace have changed: who selects whom is found out again, per label set, when a Pod asks."""
         self._memo.pop(namespace, None)
+        if not self.by_namespace.get(namespace):
+            self._members.pop(namespace, None)
         members = self._members.get(namespace, {})
         for key, (_, services, facts) in members.items():
             members[key] = (None, services, facts)
 
     # -- Pods --
 
+    @looks_at(
+        "metadata.labels", "metadata.deletionTimestamp", "spec",
+        "status.phase", "status.podIP", "status.podIPs", "status.conditions",
+    )  # fmt: skip
     def on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         """A Pod came, changed or went. O(its Services) when something of it that counts has changed."""
+        if not self.by_namespace.get(key.partition("/")[0]):
+            return  # no Service, nothing to know
         self.touched = ()
         if new is None:
             self._drop(key)
-            return
+        else:
+            self._take(key, old, new)
+        self._tell("pods")
+
+    def _take(self, key: str, old: Object | None, new: Object) -> None:
         metadata = new["metadata"]
         labels = metadata.get("labels")
         members = self._members.get(metadata.get("namespace", ""))
@@ -331,6 +351,7 @@ class ServiceEndpoints:
 
     # -- Nodes and slices --
 
+    @looks_at("metadata.labels")
     def on_node(self, name: str, old: Object | None, new: Object | None) -> None:
         """A Node came or changed its zone: the endpoints of Pods on it are made again."""
         self.touched = ()
@@ -343,6 +364,7 @@ class ServiceEndpoints:
             pod = pods.objects.get(key)
             if pod is not None:
                 self._refresh(key, pod)
+        self._tell("nodes")
 
     def on_slice(self, key: str, old: Object | None, new: Object | None) -> None:
         """A slice of ours shows something else."""
@@ -363,6 +385,7 @@ class ServiceEndpoints:
             elif old is not None:
                 state.show(key, old, False)
         self.touched = tuple(keys)
+        self._tell(SLICES)
 
 
 def endpoint_of(service: Object, pod: Object, facts: Facts, node: Object | None, type_: str) -> Endpoint | None:

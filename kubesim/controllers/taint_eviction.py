@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kubesim.apiserver.requests import Object
+from kubesim.client.informer import looks_at
 from kubesim.controllers.contract import DONE, ControllerBase, EventIntent, Mapper, Result, View
 from kubesim.controllers.pod_disruption import disruption_requests
 from kubesim.controllers.pods_by_node import PodsByNode
@@ -22,6 +23,7 @@ def no_execute_taints(node: Object | None) -> list[Object]:
     return [taint for taint in taints if taint["effect"] == "NoExecute"]
 
 
+@looks_at("spec")
 def node_to_pods(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """All Pods of a node whose NoExecute taints changed."""
     if new is None or no_execute_taints(old) == no_execute_taints(new):
@@ -29,6 +31,7 @@ def node_to_pods(view: View, old: Object | None, new: Object | None) -> Iterable
     return list(view.derived(PodsByNode).on(new["metadata"]["name"]))
 
 
+@looks_at("spec", "metadata.deletionTimestamp")
 def pod_to_key(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """A Pod that has come to a tainted node, or has other tolerations there, or is gone."""
     pod = new if new is not None else old

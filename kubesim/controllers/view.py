@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from kubesim.apiserver.requests import Object
-from kubesim.client.informer import Informer
+from kubesim.client.informer import FIRST_SIGNAL, Informer, looks_at
+
+# How the derived views say that a change has given their controllers something to do.
+OWNED_PODS, OWNER_GRAPH, SERVICE_ENDPOINTS, BUDGET_MEMBERS, DAEMON_NODES = (FIRST_SIGNAL << place for place in range(5))
 
 Derived = TypeVar("Derived")
 
 
+@looks_at()
 def _namespace_of(obj: Object) -> tuple[str]:
     return (obj["metadata"].get("namespace", ""),)
 

@@ -5,11 +5,37 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubesim._core.delivery import changed_parts
 from kubesim.apiserver.requests import WatchEvent
-from kubesim.client.informer import Informer
+from kubesim.client.informer import ADDED, CHANGED, FIRST_PART, GONE, Informer, looks_at
 
 TYPES = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
 steps = st.tuples(st.sampled_from(TYPES), st.integers(0, 2), st.integers(0, 1), st.sampled_from(("known", "none", "stale")))
+names = st.sampled_from("abc")
+trees: Any = st.recursive(st.integers(0, 1) | st.none(), lambda leaves: st.dictionaries(names, leaves, max_size=3), max_leaves=6)
+objects = st.dictionaries(names, trees, max_size=3)
+paths = st.lists(st.lists(names, min_size=1, max_size=3).map(tuple), max_size=5, unique=True).map(tuple)
+
+
+DATA = ({"a": "1"}, {"a": "2"})
+
+
+def part(obj: Any, path: tuple[str, ...]) -> Any:
+    """What an object has at a path, None for nothing."""
+    for name in path:
+        obj = obj.get(name) if isinstance(obj, dict) else None
+    return obj
+
+
+@given(objects, objects, st.booleans(), paths)
+def test_a_part_has_changed_when_it_is_another_object(old: Any, new: Any, shared: bool, parts: tuple[tuple[str, ...], ...]) -> None:
+    if shared:
+        new = {**old, **dict(list(new.items())[:1])}
+    expected = [part(old, path) is not part(new, path) for path in parts]
+    changed = changed_parts(old, new, parts)
+    assert [bool(changed & FIRST_PART << place) for place in range(len(parts))] == expected
+    assert changed & (FIRST_PART - 1) == CHANGED
+    assert (changed_parts(None, new, parts), changed_parts(old, None, parts)) == (ADDED, GONE)
 
 
 def watch_events(drawn: list[tuple[str, int, int, str]]) -> list[WatchEvent]:
@@ -17,7 +43,7 @@ def watch_events(drawn: list[tuple[str, int, int, str]]) -> list[WatchEvent]:
     events, last = [], {}
     for revision, (type_, name, uid, before) in enumerate(drawn, 1):
         metadata = {"name": f"n{name}", "namespace": "a", "uid": f"u{uid}", "resourceVersion": str(revision)}
-        obj = {"kind": "ConfigMap", "metadata": metadata}
+        obj = {"kind": "ConfigMap", "metadata": metadata, "data": DATA[revision % 2]}
         known = last.get(name)
         if known is not None and known["metadata"]["uid"] != metadata["uid"]:
             known = None  # etcd's log never shows one object as what became of another: this one was created
@@ -28,16 +54,18 @@ def watch_events(drawn: list[tuple[str, int, int, str]]) -> list[WatchEvent]:
 
 
 def watched(log: list[Any]) -> Informer:
-    """An informer that writes down every call of a handler, and gets another handler with the third change."""
+    """An informer that writes down every call of a handler, and gets another handler with the third change; some look at a part only."""
     informer = Informer(None, "configmaps")
     informer.add_keyed_handler(lambda key, old, new: log.append(("keyed", informer.revision, key, old, new)))
 
     def plain(old: Any, new: Any) -> None:
         log.append(("plain", len(informer.objects), old, new))
-        if informer.revision == 3 and len(informer.handlers) == 1:
+        if informer.revision == 3 and len(informer.handlers) == 2:
             informer.add_handler(lambda old, new: log.append(("late", old, new)))
 
     informer.add_handler(plain)
+    informer.add_handler(looks_at("data")(lambda old, new: log.append(("data", informer.changed, old, new))))
+    informer.add_keyed_handler(looks_at("metadata.labels")(lambda key, old, new: log.append(("labels", informer.changed, old, new))))
     informer.add_index("name", lambda obj: (obj["metadata"]["name"],))
     return informer
 

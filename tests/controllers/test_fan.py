@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from kubesim.apiserver.requests import WatchEvent
+from kubesim.client.informer import FIRST_SIGNAL, Informer, looks_at, told_by
 from kubesim.controllers.runner import _Fan
 
 SETS, JOBS, ALL, GONE = "sets", "jobs", "all", "gone"
@@ -33,7 +35,8 @@ FINALIZED = pod("StatefulSet", finalizers=["batch.kubernetes.io/job-tracking"])
     ],
 )
 def test_who_is_asked(name: str, old: Any, new: Any, asked: list[str]) -> None:
-    fan, calls = _Fan(), []
+    informer, calls = Informer(None, "pods"), []
+    fan = _Fan(informer)
 
     def mapper(label: str) -> Any:
         return lambda view, old, new: calls.append(label) or ()
@@ -42,7 +45,48 @@ def test_who_is_asked(name: str, old: Any, new: Any, asked: list[str]) -> None:
     fan.add((mapper(JOBS), None, calls.append), False, "Job")
     fan.add((mapper(ALL), None, calls.append), False, None)
     fan.add((mapper(GONE), None, calls.append), True, None)
+    informer.add_handler(fan.on_change)
     for _ in range(2):  # the second time from memory
         calls.clear()
-        fan.on_change(old, new)
+        deliver(informer, old, new)
         assert calls == asked
+
+
+def deliver(informer: Informer, old: Any, new: Any) -> None:
+    """Have the informer tell of a change from a state that it is given without a word."""
+    informer.objects = {"n/p": old} if old is not None else {}
+    obj, type_ = (old, "DELETED") if new is None else (new, "MODIFIED" if old else "ADDED")
+    informer.on_events([WatchEvent(type_, obj, old, informer.revision + 1)])
+
+
+LABELLED = {**FREE, "metadata": {**FREE["metadata"], "labels": {}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "asked"),
+    [
+        ("a new one", None, FREE, ["labels", "nothing", "all"]),
+        ("one that is gone", FREE, None, ["labels", "nothing", "all"]),
+        ("other labels", FREE, LABELLED, ["labels", "all"]),
+        ("a status, which a view finds interesting", LABELLED, {**LABELLED, "status": {"phase": "Running"}}, ["told", "all"]),
+    ],
+)
+def test_a_mapper_is_asked_about_what_it_looks_at(name: str, old: Any, new: Any, asked: list[str]) -> None:
+    informer, calls = Informer(None, "pods"), []
+
+    def signal(key: str, old: Any, new: Any) -> None:
+        if new is not None and new.get("status"):
+            informer.changed |= FIRST_SIGNAL
+
+    def mapper(label: str) -> Any:
+        return lambda view, old, new: calls.append(label) or ()
+
+    informer.add_keyed_handler(signal)
+    fan = _Fan(informer)
+    for declared in (
+        looks_at("metadata.labels")(mapper("labels")), looks_at()(mapper("nothing")), told_by(FIRST_SIGNAL)(mapper("told")), mapper("all"),
+    ):  # fmt: skip
+        fan.add((declared, None, calls.append), False, None)
+    informer.add_handler(fan.on_change)
+    deliver(informer, old, new)
+    assert calls == asked

@@ -14,9 +14,9 @@ from kubesim.api.errors import ApiError
 from kubesim.api.meta import controller_of, key_of
 from kubesim.api.selectors import Selector, from_object
 from kubesim.apiserver.requests import Object, Request, create, delete, get, update
-from kubesim.client.informer import IndexFunction
+from kubesim.client.informer import IndexFunction, told_by
 from kubesim.client.owners import adopt_request, claim, release_request
-from kubesim.controllers.contract import DONE, Again, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, own_key
+from kubesim.controllers.contract import DONE, Again, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, nobody, own_key
 from kubesim.controllers.daemonset.state import (
     CANDIDATE,
     FORCED,
@@ -35,6 +35,7 @@ from kubesim.controllers.replicaset import by_controller
 from kubesim.controllers.revision_history import POD_LABEL, PatchMemo, by_revision, equal, next_number, orphans_by_namespace, patch_of
 from kubesim.controllers.revision_history import RESOURCE as REVISIONS
 from kubesim.controllers.template_hash import template_hash
+from kubesim.controllers.view import DAEMON_NODES
 from kubesim.kernel.time import MINUTE, SECOND, parse_time
 
 RESOURCE = "daemonsets.apps"
@@ -65,14 +66,10 @@ def pod_to_sets(view: View, old: Object | None, new: Object | None) -> Iterable[
     return keys
 
 
+@told_by(DAEMON_NODES)
 def node_to_sets(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """Every DaemonSet, when a node came, went, or changed its labels or taints."""
-    return [key_of(daemon_set) for daemon_set in view.list(RESOURCE)] if view.derived(DaemonPods).changed_node else ()
-
-
-def nobody(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
-    """A kind that is read but whose changes wake nobody."""
-    return ()
+    return [key_of(daemon_set) for daemon_set in view.list(RESOURCE)]
 
 
 class DaemonSetController(ControllerBase):

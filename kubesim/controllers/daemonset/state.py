@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from kubesim.api.meta import controller_of
 from kubesim.apiserver.requests import Object
+from kubesim.client.informer import looks_at
 from kubesim.controllers.daemonset.template import target_node
-from kubesim.controllers.view import Caches
+from kubesim.controllers.view import DAEMON_NODES, Caches
 
 NONE, UNAVAILABLE, FORCED, CANDIDATE, SURGED, REPLACED = range(6)  # where a node stands in a rolling update, see ``Standing``
 
@@ -89,17 +90,15 @@ class DaemonState:
 
 
 class DaemonPods:
-    """The derived view: ``of(uid)`` is the state of a DaemonSet; ``changed_node`` is set while a node event that may matter is
-    delivered.
-    """
+    """The derived view: ``of(uid)`` is the state of a DaemonSet. The signal DAEMON_NODES says that a node event may matter."""
 
-    __slots__ = ("_owner_of", "changed_node", "states")
+    __slots__ = ("_nodes", "_owner_of", "states")
 
     def __init__(self, caches: Caches) -> None:
         self.states: dict[str, DaemonState] = {}
-        self.changed_node = ""
         self._owner_of: dict[str, tuple[str, str]] = {}  # Pod key -> (owner uid, node)
-        caches.informer("nodes").add_keyed_handler(self.on_node)
+        self._nodes = caches.informer("nodes")
+        self._nodes.add_keyed_handler(self.on_node)
         caches.informer("pods").add_keyed_handler(self.on_pod)
 
     def of(self, uid: str) -> DaemonState:
@@ -118,6 +117,8 @@ class DaemonPods:
     def on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         """A Pod came, changed or went. O(1)."""
         known = self._owner_of.get(key)
+        if known is None and (new is None or _has_same_owners(old, new)):
+            return  # by far the most: another controller's, as before
         owner = controller_of(new) if new is not None else None
         if known is None and (owner is None or owner["kind"] != "DaemonSet"):
             return
@@ -139,14 +140,18 @@ class DaemonPods:
             state.dirty[place[1]] = None
             self._owner_of[key] = place
 
+    @looks_at("metadata.labels", "spec")
     def on_node(self, name: str, old: Object | None, new: Object | None) -> None:
         """A node came, went, or changed what a DaemonSet may ask about it: labels and taints."""
-        self.changed_node = ""
         if old is not None and new is not None:
             specs = [node.get("spec") or {} for node in (old, new)]
             same_labels = old["metadata"].get("labels") == new["metadata"].get("labels")
             if same_labels and specs[0].get("taints") == specs[1].get("taints"):
                 return
-        self.changed_node = name
+        self._nodes.changed |= DAEMON_NODES
         for state in self.states.values():
             state.dirty[name] = None
+
+
+def _has_same_owners(old: Object | None, new: Object) -> bool:
+    return old is not None and old["metadata"].get("ownerReferences") is new["metadata"].get("ownerReferences")

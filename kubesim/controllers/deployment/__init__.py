@@ -55,11 +55,7 @@ from kubesim.controllers.deployment.status import (
 )
 from kubesim.controllers.owned_pods import OwnedPods
 from kubesim.controllers.replicaset import by_controller
-
-
-def orphans_by_namespace(obj: Object) -> tuple[str, ...]:
-    """Index function: the namespace of a ReplicaSet that nobody controls."""
-    return () if controller_of(obj) is not None else (obj["metadata"]["namespace"],)
+from kubesim.controllers.revision_history import orphans_by_namespace
 
 
 def replica_set_to_deployments(view: View, old: Object | None, new: Object | None) -> Iterable[str]:

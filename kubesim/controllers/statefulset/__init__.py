@@ -16,7 +16,7 @@ from kubesim.api.selectors import Selector, from_object
 from kubesim.apiserver.requests import Object, Request, create, delete, get, patch, update
 from kubesim.client.informer import IndexFunction
 from kubesim.client.owners import adopt_request, claim, release_request
-from kubesim.controllers.contract import DONE, Again, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, own_key
+from kubesim.controllers.contract import DONE, Again, Burst, ControllerBase, EventIntent, Intent, Mapper, Result, View, nobody, own_key
 from kubesim.controllers.owned_pods import OwnedPods
 from kubesim.controllers.replicaset import by_controller
 from kubesim.controllers.revision_history import RESOURCE as REVISIONS
@@ -70,11 +70,6 @@ def pod_to_sets(view: View, old: Object | None, new: Object | None) -> Iterable[
             if selector_of(stateful_set).matches(labels):
                 keys.append(key_of(stateful_set))
     return keys
-
-
-def nobody(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
-    """A kind that is read but whose changes wake nobody, as upstream."""
-    return ()
 
 
 class StatefulSetController(ControllerBase):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from kubesim.api import quantity
 from kubesim.api.selectors import from_object
 from kubesim.apiserver.requests import Object
+from kubesim.client.informer import looks_at
 
 VOLUMES, CLAIMS, CLASSES = "persistentvolumes", "persistentvolumeclaims", "storageclasses.storage.k8s.io"
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
@@ -92,6 +93,7 @@ def best_match(claim: Object, volumes: Iterable[Object], delayed: bool) -> Objec
     return best
 
 
+@looks_at("spec")
 def claims_of_pod(pod: Object) -> tuple[str, ...]:
     """Index function: the keys of the claims that a Pod uses, also those made for it."""
     volumes = pod["spec"].get("volumes")
