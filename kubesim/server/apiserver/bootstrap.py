@@ -1,9 +1,11 @@
-"""What a served cluster has from the start beside what every cluster has: roles and bindings, and two ConfigMaps of the server's own.
+"""What a served cluster has from the start beside what every cluster has: roles and bindings, two ConfigMaps of the server's own, flow
+schemas and priority levels, APIServices, the range of Service addresses and the server's own endpoints.
 
-Upstream: pkg/controlplane/controller/{clusterauthenticationtrust,legacytokentracking}, plugin/pkg/auth/authorizer/rbac/bootstrappolicy.
+Upstream: pkg/controlplane/controller/{clusterauthenticationtrust,legacytokentracking,defaultservicecidr}, pkg/controlplane/reconcilers,
+plugin/pkg/auth/authorizer/rbac/bootstrappolicy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -11,6 +13,8 @@ import orjson
 from kubesim.api.errors import ApiError
 from kubesim.apiserver.requests import Request, create
 from kubesim.apiserver.server import ApiServer
+from kubesim.server.apiserver.aggregation import api_service_requests
+from kubesim.server.apiserver.flow_control import flow_control_requests
 from kubesim.server.apiserver.policy import USER, policy_requests
 
 HEADERS = {
@@ -36,12 +40,48 @@ def config_map_requests(client_authority: str, today: str) -> Iterator[Request]:
         yield request
 
 
-def bootstrap(server: ApiServer, client_authority: str = "") -> None:
-    """Create what is missing; what is there stays as it is. Raises ApiError."""
-    today = server.now_text()[:10]
-    for request in (*policy_requests(), *config_map_requests(client_authority, today)):
+def network_requests(service_cidr: str, address: str, port: int) -> Iterator[Request]:
+    """The range of Service addresses, and the endpoints behind the Service of the server itself."""
+    spec = {"cidrs": [service_cidr]}
+    cidr = {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"}, "spec": spec}
+    yield Request("create", "servicecidrs.networking.k8s.io", "", "kubernetes", cidr, user=USER)
+    ports = [{"name": "https", "port": port, "protocol": "TCP"}]
+    endpoints = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": "kubernetes", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{"addresses": [{"ip": address}], "ports": ports}],
+    }
+    yield Request("create", "endpoints", "default", "kubernetes", endpoints, user=USER)
+    endpoint_slice = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": ports,
+    }
+    yield Request("create", "endpointslices.discovery.k8s.io", "default", "kubernetes", endpoint_slice, user=USER)
+
+
+def bootstrap(server: ApiServer, requests: Iterable[Request]) -> None:
+    """Create what is missing; what is there stays as it is, and so does a status that says something. Raises ApiError."""
+    for request in requests:
+        if request.verb == "patch":
+            found = server.peek(request.resource, request.namespace, request.name) or {}
+            if (found.get("status") or {}).get("conditions"):
+                continue
         try:
             server.call(request)
         except ApiError as error:
             if error.code != 409:
                 raise
+
+
+def bootstrap_requests(now: str, client_authority: str, service_cidr: str, address: str, port: int) -> Iterator[Request]:
+    """Everything, in the order in which it is created."""
+    yield from policy_requests()
+    yield from config_map_requests(client_authority, now[:10])
+    yield from flow_control_requests(USER, now)
+    yield from api_service_requests(USER)
+    yield from network_requests(service_cidr, address, port)

@@ -33,7 +33,7 @@ from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import EPOCH_NS, SECOND
 from kubesim.server.apiserver import certificates, kubeconfig
 from kubesim.server.apiserver.app import App
-from kubesim.server.apiserver.bootstrap import bootstrap
+from kubesim.server.apiserver.bootstrap import USER, bootstrap, bootstrap_requests
 from kubesim.server.apiserver.containers import Containers
 from kubesim.server.apiserver.control import Control
 from kubesim.server.apiserver.custom_routes import CustomRoutes
@@ -41,6 +41,7 @@ from kubesim.server.apiserver.expression_authorizer import decider
 from kubesim.server.apiserver.faults import Faults
 from kubesim.server.apiserver.flags import BadFlags, Flags
 from kubesim.server.apiserver.hooks import HttpHooks
+from kubesim.server.apiserver.identity import IdentityLease
 from kubesim.server.apiserver.issuer import Issuer
 from kubesim.server.apiserver.journal import BadJournal, Journal, Saved
 from kubesim.server.apiserver.openapi import OpenApi
@@ -53,6 +54,7 @@ from kubesim.server.apiserver.streams import Streams
 from kubesim.server.apiserver.users import Authenticator, read_token_file
 from kubesim.workload import manifests
 
+HOST = "kubesim"  # of the simulated machine that the server runs on
 BOOT_NS_MAX = 60 * SECOND  # of virtual time, for the nodes to register
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 180
@@ -125,7 +127,9 @@ class Process:
             kernel, etcd, kinds=kinds, profile=flags.profile(), service_cidr=flags.service_cluster_ip_range,
             compaction_ns=flags.compaction_ns(), track_fields=True, watch_history_events_max=WATCH_HISTORY_EVENTS_MAX,
         )  # fmt: skip
-        bootstrap(server, self._client_authority)
+        address, cidr = (flags.advertise_address, flags.advertise_port), flags.service_cluster_ip_range
+        bootstrap(server, bootstrap_requests(server.now_text(), self._client_authority, cidr, *address))
+        IdentityLease(server, HOST, USER).renew()
         authorizer = AlwaysAllow() if "AlwaysAllow" in flags.authorization_mode.split(",") else Rbac(server)
         chosen = flags.chosen_components()
         controllers = start_controllers(config, kernel, server, flags.chosen_controllers()) if "controller-manager" in chosen else None
@@ -158,8 +162,8 @@ class Process:
         self.guest.is_watched = lambda: bool(app.streams)
         app.operations.components = chosen
         app.channels = Streams(Containers(server, kubelets), self.guest.wake, lambda: app.is_stopping)
-        address = f"{flags.advertise_address}:{flags.advertise_port}"
-        app.pages = Pages(routes, app.encoder, address, lambda: app.is_stopping, app.metrics, OpenApi(routes), issuer)
+        place = f"{flags.advertise_address}:{flags.advertise_port}"
+        app.pages = Pages(routes, app.encoder, place, lambda: app.is_stopping, app.metrics, OpenApi(routes), issuer)
         app.reviews = Reviews(server, app.encoder, authenticator, authorizer, issuer)
 
     def _open_journal(self) -> Saved | None:

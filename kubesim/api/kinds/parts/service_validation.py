@@ -244,7 +244,7 @@ def service_status_errors(service: Object) -> list[FieldError]:
     ingress, at = get_in(service, "status", "loadBalancer", "ingress") or (), "status.loadBalancer.ingress"
     wrong: list[FieldError] = []
     if ingress and get_in(service, "spec", "type") != "LoadBalancer":
-        wrong.append(field.forbidden(at, "may only be used when `spec.type` is 'LoadBalancer'"))
+        return [field.forbidden(at, "may only be used when `spec.type` is 'LoadBalancer'")]
     for index, each in enumerate(ingress):
         if each.get("ip"):
             wrong += text_errors(each["ip"], f"{at}[{index}].ip", names.check_ip)
