@@ -33,6 +33,7 @@ DEFAULT_NODES = 10
 @click.option("--flow", is_flag=True, help="Print the path of one Deployment, step by step; without a MANIFEST, of a small one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--scheduler-config", metavar="FILE", help="A KubeSchedulerConfiguration: profiles, plugins, weights, arguments.")
+@click.option("--faults", metavar="FILE", help="A FaultScenario: what fails, when and for how long (docs/faults.md).")
 @click.option("--report", metavar="FILE", help="Write a report; the name ends in .html or .md.")
 def run(
     manifests: tuple[str, ...],
@@ -46,6 +47,7 @@ def run(
     flow: bool,
     as_json: bool,
     scheduler_config: str | None,
+    faults: str | None,
     report: str | None,
 ) -> None:
     """Apply manifests to a new cluster and run it in virtual time.
@@ -60,6 +62,7 @@ def run(
       kubesim run --control-planes 3 --flow
       kubesim run --nodes 1000 --pods 10000 --report report.html
       kubesim run shop.yaml --nodes-file nodes.yaml --until 90s
+      kubesim run shop.yaml --faults examples/faults.yaml
     """
     started = time.perf_counter()
     duration_ns = _until(until)
@@ -73,6 +76,8 @@ def run(
         masters: dict[str, Any] = {"control_planes": control_planes, "etcd_members": etcd_members}
         cluster = Cluster(where, seed, timeline_entries_max=0, scheduler_config=scheduler_config, scheduler_door=post_json, **masters)
         follower = cluster.follow() if flow else None
+        if faults is not None:
+            cluster.inject_file(faults)
         _apply(cluster, manifests, pods, flow)
     except (ManifestError, ValueError) as error:
         raise BadInput(str(error)) from error
@@ -155,6 +160,8 @@ def _result(cluster: Any, wall_seconds: float) -> dict[str, Any]:
     """The summary with what only this process can know: wall time and memory."""
     running = cluster.metrics.running_count
     summary = cluster.summary()
+    if "faults" in vars(cluster):
+        summary["faults"] = cluster.faults.counts()
     return {
         "digest": summary.pop("digest"),
         "wall_seconds": round(wall_seconds, 3),

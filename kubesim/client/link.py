@@ -61,6 +61,8 @@ class DirectLink:
         self.watch_latency_ns = watch_latency_ns
         self._apiserver = apiserver
         self._call: Callable[[Request], Object] = apiserver.call  # bound once: the hottest line of every component
+        self.is_cut = self._halted = False
+        self._held: list[Callable[[], None]] = []  # what happened during a pause, in order
 
     @property
     def now_ns(self) -> int:
@@ -74,6 +76,9 @@ class DirectLink:
         """
         if not request.user:
             request.user = self.user
+        if self._halted:
+            self._hold(lambda: self.send(request, done))
+            return
         outcome: Any
         try:
             outcome = self._call(request)
@@ -84,6 +89,27 @@ class DirectLink:
             outcome = error
         if done is not None:
             done(outcome)
+
+    def cut(self) -> None:
+        """The component is dead: it hears nothing any more, and what it sends goes nowhere."""
+        self.is_cut = self._halted = True
+        self._held.clear()
+
+    def pause(self) -> None:
+        """Nothing passes until ``resume``: requests and events wait."""
+        self._halted = True
+
+    def resume(self) -> None:
+        """Let everything that waited pass, in order."""
+        if not self.is_cut:
+            self._halted = False
+            held, self._held = self._held, []
+            for function in held:
+                function()
+
+    def _hold(self, function: Callable[[], None]) -> None:
+        if not self.is_cut:
+            self._held.append(function)
 
     def subscribe(
         self, resource: str, subscriber: Subscriber, *, namespace: str = "", label_selector: str = "", field_selector: str = ""
@@ -122,6 +148,9 @@ class _Subscription:
         link.kernel.after(link.watch_latency_ns, self._deliver)
 
     def _deliver(self) -> None:
+        if self._link._halted:
+            self._link._hold(self._deliver)
+            return
         try:
             events = self._watch.take()
         except ApiError:  # 410: what the watch had not yet sent is compacted

@@ -26,9 +26,9 @@ CONTROLLER_MANAGER = "kube-controller-manager"
 STORAGE_CLASS, STORAGE_DRIVER = "standard", "csi.kubesim.dev"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """The rooms of one running cluster."""
+    """The rooms of one running cluster; controllers and scheduler are others after a crash."""
 
     kernel: Kernel
     etcd: LocalEtcd
@@ -37,6 +37,7 @@ class Parts:
     scheduler: Scheduler
     kubelets: Kubelets
     link: Callable[[str], DirectLink]  # a way to the apiserver for one more user
+    links: list[DirectLink]  # all of them
 
     @property
     def controller_names(self) -> Collection[str]:
@@ -53,10 +54,15 @@ def assemble(config: ClusterConfig, audit: Sequence[Audit] = ()) -> Parts | Mast
     apiserver = ApiServer(kernel, etcd, kinds=config.kinds, debug=config.debug)
     apiserver.audit.extend(audit)
     add_storage(config, kernel, apiserver)
-    controllers = start_controllers(config, kernel, apiserver)
-    scheduler = start_scheduler(config, kernel, apiserver)
-    kubelets = start_kubelets(config, kernel, apiserver)
-    return Parts(kernel, etcd, apiserver, controllers, scheduler, kubelets, lambda user: link_of(config, kernel, apiserver, user))
+    links: list[DirectLink] = []
+    controllers = start_controllers(config, kernel, apiserver, links=links)
+    scheduler = start_scheduler(config, kernel, apiserver, links)
+    kubelets = start_kubelets(config, kernel, apiserver, links)
+
+    def link(user: str) -> DirectLink:
+        return link_of(config, kernel, apiserver, user, links)
+
+    return Parts(kernel, etcd, apiserver, controllers, scheduler, kubelets, link, links)
 
 
 def add_storage(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> None:
@@ -69,33 +75,42 @@ def add_storage(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> 
     link.send(create("storageclasses.storage.k8s.io", "", storage_class))
 
 
-def link_of(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, user: str) -> DirectLink:
-    """A component's way to the apiserver."""
-    return DirectLink(kernel, apiserver, user, config.watch_latency_ns)
+def link_of(
+    config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, user: str, links: list[DirectLink] | None = None
+) -> DirectLink:
+    """A component's way to the apiserver, noted in ``links``."""
+    link = DirectLink(kernel, apiserver, user, config.watch_latency_ns)
+    if links is not None:
+        links.append(link)
+    return link
 
 
 def start_controllers(
-    config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, chosen: Callable[[str], bool] | None = None
+    config: ClusterConfig,
+    kernel: Kernel,
+    apiserver: ApiServer,
+    chosen: Callable[[str], bool] | None = None,
+    links: list[DirectLink] | None = None,
 ) -> ControllerManager:
     """Start the controllers whose names are ``chosen``; those of a cluster without clients outside by default."""
     controllers = [each for each in all_controllers(chosen is not None) if chosen is None or chosen(each.name)]
-    manager = ControllerManager(kernel, link_of(config, kernel, apiserver, CONTROLLER_MANAGER), controllers)
+    manager = ControllerManager(kernel, link_of(config, kernel, apiserver, CONTROLLER_MANAGER, links), controllers)
     apiserver.fields.managers.update(dict.fromkeys((controller.name for controller in controllers), CONTROLLER_MANAGER))
     manager.start()
     return manager
 
 
-def start_scheduler(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> Scheduler:
+def start_scheduler(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, links: list[DirectLink] | None = None) -> Scheduler:
     """Start the scheduler."""
-    link = link_of(config, kernel, apiserver, "kube-scheduler")
+    link = link_of(config, kernel, apiserver, "kube-scheduler", links)
     scheduler = Scheduler(kernel, link, config.scheduler, plugins=config.scheduler_plugins, door=config.scheduler_door)
     scheduler.start()
     return scheduler
 
 
-def start_kubelets(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer) -> Kubelets:
+def start_kubelets(config: ClusterConfig, kernel: Kernel, apiserver: ApiServer, links: list[DirectLink] | None = None) -> Kubelets:
     """Start the kubelets; their nodes register."""
-    link = link_of(config, kernel, apiserver, "kubelet")
+    link = link_of(config, kernel, apiserver, "kubelet", links)
     factory = InformerFactory(link)
     volumes = CsiDoor(kernel, factory).plugins
     settings = config.kubelet or KubeletConfig()

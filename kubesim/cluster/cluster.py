@@ -20,6 +20,7 @@ from kubesim.cluster import apply as applying
 from kubesim.cluster.assemble import Parts, assemble
 from kubesim.cluster.conditions import holds, parse_condition
 from kubesim.cluster.config import ClusterConfig, Duration, Nodes, configure, duration_ns
+from kubesim.cluster.failing import Failing
 from kubesim.cluster.hosts import Hosts
 from kubesim.cluster.masters import Masters
 from kubesim.cluster.names import resource_of
@@ -52,7 +53,7 @@ class NotConverged(TimeoutError):
         self.waits = tuple(waiting)
 
 
-class Cluster:
+class Cluster(Failing):
     """A control plane with nodes, up: the nodes are registered and ready, nothing else has happened.
 
     ``nodes`` is a number, ``{"count": 3, "template": Node}``, a list of these and of Node objects, or a file of them. ``seed`` decides

@@ -149,7 +149,7 @@ class Masters:
             self.hosts.add(host, [self._member(host)])
         self.balancers = [self._add_balancer(host, priority) for host, priority in BALANCERS]
         self.apiserver = FrontDoor(self.kernel, self.link("kubectl"), self._store, audit, self._registry, self.outside)
-        self.kubelets = Kubelets(self.kernel, self.link("kubelet"), KubeletConfig(model=config.model))
+        self.kubelets = Kubelets(self.kernel, self.link("kubelet"), replace(config.kubelet or KubeletConfig(), model=config.model))
         for process in self.apiservers.values():
             process.start()
         for balancer in self.balancers:

@@ -18,7 +18,7 @@ from kubesim.kubelet.config import KubeletConfig
 from kubesim.kubelet.doors.volumes import File, Line, Missing
 from kubesim.kubelet.eviction.thresholds import parse_thresholds
 from kubesim.kubelet.facts import FactsCache, Need
-from kubesim.kubelet.models.contract import Model
+from kubesim.kubelet.models.contract import Model, PodBehaviour
 from kubesim.kubelet.models.default import DefaultModel
 from kubesim.kubelet.node_agent import NodeAgent
 from kubesim.kubelet.pod_state import KILL, POKE
@@ -45,6 +45,8 @@ class Kubelets:
         self.factory = factory or InformerFactory(link)
         self.facts = FactsCache()
         self.image_refs: dict[str, str] = {}
+        self.image_errors: dict[str, str] = {}  # pattern of names -> why a pull fails, while a fault lasts
+        self.tampers: list[Callable[[Object, PodBehaviour], PodBehaviour]] = []  # faults that change how containers behave
         self.nodes: dict[str, NodeAgent] = {}
         self._node_count = 0  # ever added: addresses are not given out again
         self._orphans: dict[str, dict[str, Object]] = {}  # Pods bound to nodes that are not here, by node and uid

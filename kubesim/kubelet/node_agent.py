@@ -57,7 +57,8 @@ class NodeAgent:
         self.host = Host(address_of(node))
         self.network = CniPlugin(node["spec"]["podCIDR"])
         self.images_bytes_max = self._images_bytes_max()
-        self.images = SimulatedImages(self.model, self.stream, kubelets.image_refs, kubelets.config.serialize_image_pulls)
+        serialize = kubelets.config.serialize_image_pulls
+        self.images = SimulatedImages(self.model, self.stream, kubelets.image_refs, serialize, kubelets.image_errors)
         self.runtime = SimulatedRuntime(self.model, self.stream, self.network, self.host.ip)
         self.recorder = EventRecorder(kubelets.link, "kubelet", self.name)
         self.workers: dict[str, PodWorker] = {}
@@ -166,6 +167,8 @@ class NodeAgent:
     def adopt_behaviour(self, pod: Object) -> PodBehaviour:
         """Ask the model about a Pod, and let the runtime know."""
         behaviour = self.model.behaviour(pod).settled(self.stream)
+        for tamper in self.kubelets.tampers:
+            behaviour = tamper(pod, behaviour)
         self.runtime.behaviours[pod["metadata"]["uid"]] = behaviour
         return behaviour
 
@@ -208,16 +211,22 @@ class NodeAgent:
 
     def _report_images(self, done_ns: int) -> None:
         """Write the node's status at its next regular time after an image has arrived."""
-        config = self.kubelets.config
-        if config.report_images and not self.report_is_due:
-            self.report_is_due = True
-            period_ns = config.node_status_period_ns
-            ticks = (done_ns - self.registered_ns) // period_ns + 1
-            self.kernel.at(self.registered_ns + ticks * period_ns, self._report)
+        if self.kubelets.config.report_images and not self.report_is_due:
+            self._report_at_next_mark(done_ns)
+
+    def _report_at_next_mark(self, after_ns: int) -> None:
+        self.report_is_due = True
+        period_ns = self.kubelets.config.node_status_period_ns
+        ticks = (after_ns - self.registered_ns) // period_ns + 1
+        self.kernel.at(self.registered_ns + ticks * period_ns, self._report)
 
     def _report(self) -> None:
         self.report_is_due = False
         if self.alive and self.connected:
+            if self._is_given_up(self.node) and self.shutdown is None:
+                self._write_status(ready_conditions(self.node["status"], self.kernel.now_ns))
+            if not self.kubelets.config.report_images:
+                return
             images = reported_images(self.images, self.kernel.now_ns, self.kubelets.config.node_status_images_max)
             if images != self.reported:
                 self.reported = images
@@ -273,6 +282,13 @@ class NodeAgent:
             self.node = node
             self.resources.update(node)
             self.images_bytes_max = self._images_bytes_max()
+            if not self.report_is_due and self._is_given_up(node):
+                self._report_at_next_mark(self.kernel.now_ns)
+
+    def _is_given_up(self, node: Object) -> bool:
+        """Whether somebody wrote that nothing is heard of this node, which is not so."""
+        conditions = (node.get("status") or {}).get("conditions") or ()
+        return any(each["type"] == "Ready" and each["status"] == "Unknown" for each in conditions)
 
     def _images_bytes_max(self) -> int:
         """Images that need more than this are a matter for the monitor: half of what fills the disk up to the lowest threshold."""
@@ -312,6 +328,21 @@ class NodeAgent:
         if self.lease is not None:
             self.lease.cancel()
             self.lease = None
+
+    # Faults
+
+    def stop_lease(self) -> None:
+        """The Lease is not renewed any more; everything else goes on."""
+        self._end_lease()
+
+    def resume_lease(self) -> None:
+        """Undo ``stop_lease``."""
+        if self.alive and self.connected and self.lease is None:
+            self._renew_lease()
+
+    def slow_down(self, factor: int) -> None:
+        """What the node does on its disk takes so many times longer from now on: sandboxes, pulls, starts."""
+        self.runtime.slowness = self.images.slowness = factor
 
     # Failure and return
 

@@ -100,17 +100,32 @@ class PodWorker:
         metadata = new["metadata"]
         facts = self.state.facts if new["spec"] is old["spec"] else self._facts_of(new["spec"])
         if metadata.get("annotations") != old["metadata"].get("annotations"):
-            self.behaviour = self.node.adopt_behaviour(new)
-            for container in self.state.containers:
-                if container.status == RUNNING:
-                    self._use(container.facts.index, container.attempt, container.started_ns)
-            self.handle((POKE,))
+            self.reconsider()
+        if new.get("status") is not old.get("status"):
+            self._reconcile(new)
         self.handle((UPDATE, new, facts))
 
     def _facts_of(self, spec: Object) -> TemplateFacts:
         """The facts of a changed spec; ephemeral containers keep their indexes."""
         known = [each.name for each in self.state.facts.containers if each.kind == EPHEMERAL]
         return self.node.kubelets.facts.of(spec, known)
+
+    def _reconcile(self, new: Object) -> None:
+        """Somebody else wrote the status: what is the kubelet's to say is said again (needsReconcile in status_manager.go)."""
+        own = self.state.conditions
+        if own is None or self.state.rejected:
+            return
+        shown = {condition["type"]: condition["status"] for condition in (new.get("status") or {}).get("conditions") or ()}
+        if any(shown.get(condition["type"]) != condition["status"] for condition in own):
+            self.state.dirty = True
+
+    def reconsider(self) -> None:
+        """Ask the model again how the Pod behaves: from now on it does so."""
+        self.behaviour = self.node.adopt_behaviour(self.pod)
+        for container in self.state.containers:
+            if container.status == RUNNING:
+                self._use(container.facts.index, container.attempt, container.started_ns)
+        self.handle((POKE,))
 
     # Status
 
@@ -360,6 +375,11 @@ class PodWorker:
         container = self.state.containers[index]
         if container.attempt == attempt and self.behaviour.of(container.facts.name).usage.get(MEMORY) is memory:
             self.kill_for_memory(index)
+
+    def end_container(self, index: int, code: int) -> None:
+        """A container ends by itself, now."""
+        reason = "Completed" if code == 0 else "Error"
+        self._exit(index, self.state.containers[index].attempt, code, reason, self.node.kernel.now_ns)
 
     def kill_for_memory(self, index: int) -> None:
         """The kernel of the node kills a container."""

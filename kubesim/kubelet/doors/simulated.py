@@ -5,7 +5,8 @@ way, a second pull of it only asks the registry again and ends with the first at
 are hashes of (Pod, container, attempt): the same in every run, whatever else happens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from hashlib import blake2b
 
 from kubesim.apiserver.requests import Object
@@ -26,14 +27,19 @@ class SimulatedImages:
     """ImageService: what is on the node and until when the puller is busy."""
 
     __slots__ = (
-        "_busy_until_ns", "_last_used_ns", "_model", "_ready_ns", "_refs", "_serialize", "_sizes", "_stream", "changed", "total_bytes",
+        "_busy_until_ns", "_errors", "_last_used_ns", "_model", "_ready_ns", "_refs", "_serialize", "_sizes", "_stream", "changed",
+        "slowness", "total_bytes",
     )  # fmt: skip
 
-    def __init__(self, model: Model, stream: Stream, refs: dict[str, str], serialize: bool = True) -> None:
+    def __init__(
+        self, model: Model, stream: Stream, refs: dict[str, str], serialize: bool = True, errors: Mapping[str, str] | None = None
+    ) -> None:
         self._model = model
         self._stream = stream
         self._refs = refs  # shared by all nodes of a cluster
         self._serialize = serialize
+        self._errors = {} if errors is None else errors  # by pattern of names; shared too
+        self.slowness = 1
         self._ready_ns: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
         self._busy_until_ns = 0
@@ -58,9 +64,12 @@ class SimulatedImages:
     def pull_image(self, image: str, now_ns: int) -> PullOutcome:
         """Queue a pull; its result is known from the beginning."""
         found = self._model.image(image)
+        if self._errors:
+            error = next((text for pattern, text in self._errors.items() if fnmatchcase(image, pattern)), "")
+            found = found._replace(error=error or found.error)
         start_ns = max(now_ns, self._busy_until_ns) if self._serialize else now_ns
         ready_ns = self._ready_ns.get(image)
-        duration_ns = self._model.pull_ns(self._stream, found, ready_ns is not None)
+        duration_ns = self._model.pull_ns(self._stream, found, ready_ns is not None) * self.slowness
         end_ns = start_ns + duration_ns
         if ready_ns is not None and ready_ns > end_ns:
             end_ns = ready_ns
@@ -117,18 +126,19 @@ def repository_of(image: str) -> str:
 class SimulatedRuntime:
     """RuntimeService: durations from the model, addresses from the CNI plugin."""
 
-    __slots__ = ("_host_ip", "_model", "_network", "_stream", "behaviours")
+    __slots__ = ("_host_ip", "_model", "_network", "_stream", "behaviours", "slowness")
 
     def __init__(self, model: Model, stream: Stream, network: CniPlugin, host_ip: str) -> None:
         self._model = model
         self._stream = stream
         self._network = network
         self._host_ip = host_ip
+        self.slowness = 1
         self.behaviours: dict[str, PodBehaviour] = {}  # of Pods that have one, by uid
 
     def run_pod_sandbox(self, uid: str, host_network: bool) -> SandboxOutcome:
         """Take the model's time; the network is asked first, an address is held until the sandbox is removed."""
-        duration_ns = self._model.sandbox_ns(self._stream)
+        duration_ns = self._model.sandbox_ns(self._stream) * self.slowness
         if host_network:
             return SandboxOutcome(self._host_ip, "", duration_ns)
         ip, error = self._network.add(uid)
@@ -145,7 +155,7 @@ class SimulatedRuntime:
 
     def start_container(self, uid: str, pod: Object, container: ContainerFacts, attempt: int) -> StartOutcome:
         """Start it; in this runtime that always works."""
-        duration_ns = self._model.start_ns(self._stream, self.behaviours[uid].of(container.name), container)
+        duration_ns = self._model.start_ns(self._stream, self.behaviours[uid].of(container.name), container) * self.slowness
         identity = blake2b(f"{uid}/{container.name}/{attempt}".encode(), digest_size=32).hexdigest()
         return StartOutcome(f"{RUNTIME_NAME}://{identity}", "", "", duration_ns)
 

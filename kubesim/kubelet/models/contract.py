@@ -99,6 +99,10 @@ class PodBehaviour:
         """The behaviour of a container."""
         return self.by_container.get(name, self.default)
 
+    def copy(self) -> "PodBehaviour":
+        """Another one, to be changed."""
+        return PodBehaviour(self.default.copy(), dict(self.by_container), self.problems)
+
     def settled(self, stream: Stream) -> "PodBehaviour":
         """The same with what is drawn once per Pod drawn."""
         if self.is_plain:
