@@ -20,9 +20,15 @@ from kubesim.server.http.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PI
 
 VALUE_BYTES = 256
 KEYS = 10_000
+VALUE = b"v" * VALUE_BYTES
 PUT = "/etcdserverpb.KV/Put"
 WINDOW_BYTES = (1 << 31) - 1 - 65535
 _U32 = Struct(">I")
+
+
+def key_of(client: int, count: int) -> bytes:
+    """Return the key of a client's put number ``count``."""
+    return b"/registry/load/%03d/%06d" % (client, count % KEYS)
 
 
 def put_message(key: bytes, value: bytes) -> bytes:
@@ -65,9 +71,9 @@ class Client:
 
     def put(self) -> None:
         """Send the next put of a load."""
-        key = b"/registry/load/%03d/%06d" % (self.number, self.count % KEYS)
+        key = key_of(self.number, self.count)
         self.count += 1
-        self.call(put_message(key, b"v" * VALUE_BYTES))
+        self.call(put_message(key, VALUE))
 
     def take(self) -> bytes | None:
         """Read; the answer when the call under way has ended. Raises Refused."""
@@ -103,31 +109,32 @@ class Client:
 
 
 def run(url: str, client_count: int, put_count: int) -> dict[str, float]:
-    """Have ``client_count`` clients make ``put_count`` puts in all; puts per second and latencies in seconds."""
+    """Have ``client_count`` clients make ``put_count`` puts in all, as many each; puts per second and latencies in seconds."""
+    per_client = -(-put_count // client_count)
+    put_count = per_client * client_count
     parts = urlsplit(url)
     clients = [Client(parts.hostname or "", parts.port or 2379, number) for number in range(client_count)]
     selector = selectors.DefaultSelector()
     for client in clients:
         selector.register(client.socket, selectors.EVENT_READ, client)
     latencies = []
-    sent, begun, cpu = 0, time.perf_counter(), time.process_time()
+    begun, cpu = time.perf_counter(), time.process_time()
     for client in clients:
         client.put()
-        sent += 1
     while len(latencies) < put_count:
         for key, _ in selector.select(10):
             client = key.data
             if client.take() is not None:
                 latencies.append(time.perf_counter() - client.begun)
-                if sent < put_count:
+                if client.count < per_client:
                     client.put()
-                    sent += 1
     seconds = time.perf_counter() - begun
     cpu = time.process_time() - cpu
     for client in clients:
         client.close()
     latencies.sort()
     return {
+        "puts": put_count,
         "puts_per_second": put_count / seconds,
         "p50_seconds": latencies[len(latencies) // 2],
         "p99_seconds": latencies[len(latencies) * 99 // 100],

@@ -54,12 +54,12 @@ def _rows(benchmark: dict[str, Any]) -> Iterable[tuple[str, ...]]:
         return
     if "wall_seconds" not in info:
         rate = info.get("count", 0) / benchmark["stats"]["median"]
-        at_least = f"at least {_figure(floor)}" if isinstance(floor, (int, float)) else str(floor or "")
-        yield room, operation, _figure(rate), f"{info.get('unit', 'things')}/s", at_least
+        at_least = f"at least {figure(floor)}" if isinstance(floor, (int, float)) else str(floor or "")
+        yield room, operation, figure(rate), f"{info.get('unit', 'things')}/s", at_least
         return
     yield room, operation, f"{info['wall_seconds']:.2f}", "s of wall time", _at_most(floor.get("wall_seconds"), 1, "s")
     if info["pods_per_second"]:
-        yield room, operation, _figure(info["pods_per_second"]), "Pods/s", ""
+        yield room, operation, figure(info["pods_per_second"]), "Pods/s", ""
         yield room, operation, f"{info['wall_seconds'] / info['count'] * 1e6:.0f}", "µs per Pod", ""
     yield room, operation, f"{info['peak_memory_bytes'] / 1e6:,.0f}", "MB at the peak", _at_most(floor.get("peak_memory_bytes"), 1e6, "MB")
 
@@ -68,7 +68,7 @@ def _at_most(limit: float | None, scale: float, unit: str) -> str:
     return f"at most {limit / scale:,.0f} {unit}" if limit else ""
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
     """Three significant digits, without an exponent."""
     if value >= 100:
         digits = len(str(int(value))) - 3

@@ -37,6 +37,12 @@ def member_id_of(host: str, token: str, time_ns: int | None = None) -> int:
     return int.from_bytes(sha1(text.encode(), usedforsecurity=False).digest()[:8], "big")
 
 
+def cluster_id_of(member_ids: list[int]) -> int:
+    """Return the ID of a cluster: the first eight bytes of SHA-1 over its first members' IDs."""
+    data = b"".join(member_id.to_bytes(8, "big") for member_id in sorted(member_ids))
+    return int.from_bytes(sha1(data, usedforsecurity=False).digest()[:8], "big")
+
+
 class Members:
     """The members, by ID, and the IDs that were removed and never come back."""
 

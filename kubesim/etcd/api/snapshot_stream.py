@@ -1,7 +1,7 @@
 """The snapshot of a whole member as a stream of blobs, with the SHA-256 of all of it at the end.
 
-The blob is a plain value (``wire/plain.py``): state and members at one index, filled up to a multiple of 512 bytes, by which clients know
-that the hash follows. Upstream: etcd ``server/etcdserver/api/v3rpc/maintenance.go`` (Snapshot). Differs: etcd sends its backend file.
+The blob is that of ``snapshot_file``: state and members at one index. Upstream: etcd ``server/etcdserver/api/v3rpc/maintenance.go``
+(Snapshot). Differs: etcd sends its backend file.
 """
 
 from collections.abc import Callable
@@ -9,17 +9,10 @@ from hashlib import sha256
 
 from kubesim.etcd.api.context import Context
 from kubesim.etcd.member import SnapshotData
+from kubesim.etcd.snapshot_file import blob_of
 from kubesim.etcd.wire.codec import Fields
 
-MAGIC = b"KSIMETCD\x01"
 PART_BYTES = 32 << 10
-SECTOR_BYTES = 512
-
-
-def blob_of(data: bytes) -> bytes:
-    """Return a packed snapshot as the file that a client saves."""
-    blob = MAGIC + len(data).to_bytes(8, "big") + data
-    return blob + bytes(-len(blob) % SECTOR_BYTES)
 
 
 class SnapshotStream:

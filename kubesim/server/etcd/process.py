@@ -10,14 +10,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from hashlib import sha1
 from urllib.parse import urlsplit
 
 from kubesim.etcd.alarms import NoSpace
 from kubesim.etcd.api.context import Context
 from kubesim.etcd.errors import EtcdError
 from kubesim.etcd.member import Member
-from kubesim.etcd.membership import MemberInfo, member_id_of
+from kubesim.etcd.membership import MemberInfo, cluster_id_of, member_id_of
 from kubesim.etcd.raft.messages import NONE
 from kubesim.etcd.service import Service
 from kubesim.server.etcd.clock import Clock
@@ -42,12 +41,6 @@ YOUNG_OBJECTS_MAX = 100_000
 
 class CannotStart(Exception):
     """Why there will be no member; the message is one sentence for the user."""
-
-
-def cluster_id_of(member_ids: list[int]) -> int:
-    """Return the ID of a cluster: the first eight bytes of SHA-1 over its first members' IDs."""
-    data = b"".join(member_id.to_bytes(8, "big") for member_id in sorted(member_ids))
-    return int.from_bytes(sha1(data, usedforsecurity=False).digest()[:8], "big")
 
 
 class Process:

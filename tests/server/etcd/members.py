@@ -121,3 +121,48 @@ class Member:
     def status(self) -> Any:
         """What the member says of itself."""
         return self.post("/v3/maintenance/status")
+
+
+class Debian:
+    """Debian's etcd as a member, with the face of ``Member``."""
+
+    def __init__(self, folder: Path, name: str = "n0", **flags: str) -> None:
+        self.name, self.directory, self.flags = name, folder / f"real-{name}", flags
+        self.port, self.peer_port = free_port(), free_port()
+        self.url, self.peer_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.peer_port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, cluster: list["Debian"] | None = None, *, waits: bool = True) -> "Debian":
+        """Start it."""
+        members = ",".join(f"{member.name}={member.peer_url}" for member in cluster or [self])
+        command = ["etcd", "--name", self.name, "--data-dir", str(self.directory), "--log-level", "error", "--initial-cluster", members]
+        command += ["--listen-client-urls", self.url, "--advertise-client-urls", self.url]
+        command += ["--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url]
+        command += [f"--{name.replace('_', '-')}={value}" for name, value in self.flags.items()]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("ETCD")}
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if waits:
+            self.wait()
+        return self
+
+    def wait(self) -> None:
+        """Wait until it serves."""
+        for _ in range(6_000):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.01)
+        raise AssertionError("Debian's etcd does not serve")
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def status(self) -> dict[str, object]:
+        """What it says of itself."""
+        return Member.status(self)  # type: ignore[arg-type]
+
+    post = Member.post
