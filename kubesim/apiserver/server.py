@@ -31,6 +31,7 @@ from kubesim.apiserver.registry import CONFIGURED, Registry, Resource, no_such_m
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.services import ServiceExtension
 from kubesim.apiserver.standing import STANDING
+from kubesim.apiserver.verbs.at_once import AT_ONCE
 from kubesim.apiserver.verbs.create import create
 from kubesim.apiserver.verbs.delete import delete, delete_collection
 from kubesim.apiserver.verbs.patch import patch
@@ -41,6 +42,7 @@ from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import format_time
 
 Verb = Callable[["ApiServer", Resource, Request], Generator[Any, Any, Any]]
+_set = dict.__setitem__
 LABELS_MAX = 4096  # label sets with a topology that are remembered
 Audit = Callable[[int, Request, Object, int], object]
 VERBS: Mapping[tuple[str, str], Verb] = {
@@ -93,8 +95,8 @@ class ApiServer:
         self._compactor = Compactor(kernel, etcd, compaction_ns)
         self._resources = self.registry.by_name
         self._execute = etcd.execute
-        self._put_if: Callable[..., int] = getattr(etcd, "put_if", None) or (lambda *rest: etcd.execute(("put_if", *rest)))
-        self._get = self.store.get
+        self.put_if: Callable[..., int] = getattr(etcd, "put_if", None) or (lambda *rest: etcd.execute(("put_if", *rest)))
+        self.get_record = self.store.get
         self._record = kernel.trace.record
         self.outside: Outside = Callables(kernel)
         self.custom_resources = CustomResources(self)
@@ -119,16 +121,14 @@ class ApiServer:
 
     def call(self, request: Request) -> Any:
         """Execute a request against a local etcd and return the answer. Raises ApiError, and Suspended where a webhook takes time."""
-        if request.verb == "get" and not request.options and not request.subresource:
-            # The verb `get` answered without a generator: the same for everything that is there and does not stand.
-            resource = self._resources.get(request.resource)
-            if resource is not None and request.resource not in STANDING:
-                found = self._get(resource.key(request.namespace, request.name))
-                if found is not None:
-                    return stamped(found)
+        resource, way = self._resources.get(request.resource), (request.verb, request.subresource)
+        at_once = AT_ONCE.get(way)
+        if at_once is not None and resource is not None and not request.options:
+            answer = at_once(self, resource, request)
+            if answer is not None:
+                return answer
         # What ``handle`` does, once more: it is asked for every request of every component.
-        resource = self._resources.get(request.resource)
-        verb = VERBS.get((request.verb, request.subresource))
+        verb = VERBS.get(way)
         if resource is None or verb is None or (request.subresource and request.subresource not in resource.kind.subresources):
             send = self.handle(request).send
         else:
@@ -139,9 +139,9 @@ class ApiServer:
                 # By far the most frequent questions have a way of their own.
                 what = asked[0]
                 if what == "put_if":
-                    asked = send(self._put_if(*asked[1:]))
+                    asked = send(self.put_if(*asked[1:]))
                 elif what == "get":
-                    asked = send(self._get(asked[1]))
+                    asked = send(self.get_record(asked[1]))
                 elif what == "ask":
                     asked = send(self._asked(send, asked[1]))
                 else:
@@ -215,6 +215,11 @@ class ApiServer:
 
     # -- what verbs and plugins ask of the server --
 
+    @property
+    def is_watchful(self) -> bool:
+        """Whether writes are followed more closely than the plain cases of ``verbs/at_once.py`` do: managed fields, frozen objects."""
+        return self.debug or self.fields.is_on
+
     def now_text(self) -> str:
         """The present time as a ``metav1.Time``."""
         return format_time(self.kernel.now_ns)
@@ -222,7 +227,7 @@ class ApiServer:
     def peek(self, resource: str, namespace: str, name: str) -> Object | None:
         """An object as this server's etcd member has it, or None: how plugins read."""
         found = self._resources.get(resource)
-        kv = None if found is None else self._get(found.key(namespace, name))
+        kv = None if found is None else self.get_record(found.key(namespace, name))
         return None if kv is None else stamped(kv)
 
     def peek_all(self, resource: str, namespace: str = "") -> list[Object]:
@@ -244,19 +249,12 @@ class ApiServer:
         """The object as it goes into the store: frozen when debugging."""
         return freeze(obj) if self.debug else obj
 
-    def committed(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> None:
-        """Stamp, trace and audit a write that etcd has taken."""
-        dict.__setitem__(obj["metadata"], "resourceVersion", str(revision))  # what ``stamp`` does, for every write
-        self._note(request, resource, key, obj, revision)
-
-    def deleted(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> Generator[Any, Any, None]:
-        """Trace and audit a delete that etcd has taken, and give back what the object held."""
-        self._note(request, resource, key, obj, revision)
-        extension = self.extensions.get(resource.name)
-        if extension is not None:
-            yield from extension.after_delete(obj)
-
-    def _note(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> None:
+    def committed(
+        self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int, is_gone: bool = False
+    ) -> None:
+        """Stamp, trace and audit a write that etcd has taken; what is gone keeps the stamp of its last write."""
+        if not is_gone:
+            _set(obj["metadata"], "resourceVersion", str(revision))  # what ``stamp`` does, for every write
         now_ns = self.kernel.now_ns
         self._record(now_ns, request.user, request.verb, resource.name, key.decode(), revision)
         if resource.is_policy:
@@ -265,6 +263,13 @@ class ApiServer:
             self._compactor.written()
         for function in self.audit:
             function(now_ns, request, obj, revision)
+
+    def deleted(self, request: Request, resource: Resource, key: bytes, obj: Object, revision: int) -> Generator[Any, Any, None]:
+        """Trace and audit a delete that etcd has taken, and give back what the object held."""
+        self.committed(request, resource, key, obj, revision, is_gone=True)
+        extension = self.extensions.get(resource.name)
+        if extension is not None:
+            yield from extension.after_delete(obj)
 
     def followed(self) -> None:
         """Note that this server's copy of etcd has taken writes of others: they are compacted in time, too."""

@@ -1,5 +1,6 @@
 """Event of the core group. Upstream: pkg/registry/core/event/strategy.go, ValidateEventCreate."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -8,7 +9,7 @@ from kubesim.api import field, names
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.columns import NAME
-from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
+from kubesim.api.kinds.parts.metadata import is_label, metadata_errors, metadata_update_errors
 from kubesim.api.kinds.parts.shape import fill, get_in
 from kubesim.api.kinds.parts.table import UNKNOWN, human_duration
 from kubesim.kernel.time import parse_time
@@ -36,6 +37,23 @@ def _default(event: Object) -> Object:
 
 
 _namespace_check = lru_cache(1024)(names.check_dns_subdomain)
+
+
+_plain_name = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.[a-z0-9]{1,24}\Z").match
+
+
+def is_plain(event: Object, namespace: str) -> bool:
+    """Whether an Event, as it was sent, is one that ``default`` leaves as it is and ``validate`` finds nothing wrong with: all fields
+    written out, and of metadata nothing but a name of the usual form, in the namespace of the object that it is about.
+
+    Not every other one is wrong.
+    """
+    metadata, involved = event["metadata"], event.get("involvedObject")
+    return (
+        event.keys() >= _ALWAYS and len(metadata) == 2 and involved is not None and bool(namespace)
+        and metadata.get("namespace") == namespace == involved.get("namespace") and _plain_name(metadata.get("name", "")) is not None
+        and event.get("kind") == "Event" and event.get("apiVersion") == "v1" and is_label(namespace)
+    )  # fmt: skip
 
 
 def _validate(event: Object) -> Sequence[FieldError]:

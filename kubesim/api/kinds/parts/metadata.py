@@ -16,28 +16,18 @@ from kubesim.api.memo import IdentityMemo
 Object = dict[str, Any]
 _PREFIXES_MAX = 4096
 _LABELS_MAX = 16_384
-WORD_SIZE_MAX = 24
 IMMUTABLE = "field is immutable"
 _STANDARD_FINALIZERS = frozenset(("orphan", "foregroundDeletion", "kubernetes"))
 _plain_name = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\Z").match
+# A label, or a label and a short lower-case word: most names, and ``<object>.<hex>``, the name of an Event. Another may be a subdomain, too.
+_plain_subdomain = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[a-z0-9]{1,24})?\Z").match
 NO_ERRORS: tuple[FieldError, ...] = ()
 
 
 @lru_cache(_LABELS_MAX)
-def _is_label(text: str) -> bool:
+def is_label(text: str) -> bool:
     """Whether a text is a DNS label. Namespaces, owners and the objects of Events come again and again."""
     return _plain_name(text) is not None
-
-
-def _is_plain_subdomain(name: str) -> bool:
-    """Whether a name is a label, or a label and a short lower-case word: most names, and ``<object>.<hex>``, the name of an Event.
-
-    Such a name is a DNS subdomain; another one may be, too.
-    """
-    head, dot, tail = name.partition(".")
-    if not dot:
-        return _plain_name(name) is not None
-    return len(tail) <= WORD_SIZE_MAX and tail.isalnum() and tail.isascii() and tail == tail.lower() and _is_label(head)
 
 
 def metadata_errors(obj: Object, *, namespaced: bool = True, check: names.Check = names.check_dns_subdomain) -> list[FieldError]:
@@ -49,10 +39,10 @@ def metadata_errors(obj: Object, *, namespaced: bool = True, check: names.Check 
     name = metadata.get("name", "")
     if not name:
         wrong.append(field.required("metadata.name", "name or generateName is required"))
-    elif check is not names.check_dns_subdomain or not _is_plain_subdomain(name):
+    elif check is not names.check_dns_subdomain or _plain_subdomain(name) is None:
         wrong += [field.invalid("metadata.name", name, message) for message in check(name)]
     namespace = metadata.get("namespace")
-    if not namespaced or not namespace or not _is_label(namespace):
+    if not namespaced or not namespace or not is_label(namespace):
         wrong += _namespace_errors(metadata, namespaced)
     if labels := metadata.get("labels"):
         wrong += _known_label_errors(labels)
