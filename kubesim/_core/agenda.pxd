@@ -35,3 +35,14 @@ cdef class Agenda:
 
     cdef int64_t insert(self, int64_t time_ns, int32_t priority, object function, tuple arguments) except -1
     cdef int64_t dispatch(self, int64_t time_ns, int64_t event_max, bint until_quiet) except -1
+
+
+cdef class Wakeup:
+    cdef Agenda agenda          # None: ask ``after`` and ``cancel_call``
+    cdef object after
+    cdef object cancel_call
+    cdef object fire_call       # the bound method, made once
+    cdef int64_t handle         # of the pending call; 0: none
+    cdef public object function
+    cdef public int64_t delay_ns
+    cdef public int32_t priority

@@ -364,3 +364,58 @@ cdef class Agenda:
             free_slot = self.slots[free_slot].next_free
         assert free_count + live == self.slot_count, f"{free_count} free and {live} live of {self.slot_count} slots"
         assert self.sequence == <uint64_t>(self.pending_count + self.dispatched_count + self.cancelled_count), "an event was lost"
+
+
+cdef class Wakeup:
+    """A call of ``function()`` that is pending once or not at all; it comes ``delay_ns`` after the first ``set()``.
+
+    >>> agenda = Agenda()
+    >>> wakeup = Wakeup(agenda, lambda: print("awake"))
+    >>> wakeup.set(); wakeup.set()
+    >>> agenda.drain()
+    awake
+    1
+
+    The plain twin is in ``tests/kernel/wake_twin.py``.
+    """
+
+    def __init__(self, kernel, function not None, int64_t delay_ns=0, int32_t priority=0):
+        # An agenda is asked directly; what only stands for one (the clock of a host) by its own methods.
+        self.agenda = <Agenda>kernel if isinstance(kernel, Agenda) and type(kernel).after is Agenda.after else None
+        self.after = kernel.after
+        self.cancel_call = kernel.cancel
+        self.handle = 0
+        self.function = function
+        self.delay_ns = delay_ns
+        self.priority = priority
+        self.fire_call = self.fire
+
+    @property
+    def is_set(self):
+        """Whether a call is pending."""
+        return self.handle != 0
+
+    def set(self):
+        """Have the function called; does nothing while a call is pending. O(log n) the first time, then O(1)."""
+        cdef int64_t delay
+        if self.handle:
+            return
+        if self.agenda is None:
+            self.handle = self.after(self.delay_ns, self.fire_call, priority=self.priority)
+            return
+        delay = self.delay_ns if self.delay_ns > 0 else 0
+        if delay > INT64_MAX - self.agenda.now_ns:
+            raise OverflowError(f"delay_ns is {delay}; expected at most {INT64_MAX - self.agenda.now_ns} at time {self.agenda.now_ns}")
+        self.handle = self.agenda.insert(self.agenda.now_ns + delay, self.priority, self.fire_call, ())
+
+    def cancel(self):
+        """Take the pending call back, if there is one."""
+        if self.handle:
+            self.cancel_call(self.handle)
+            self.handle = 0
+
+    def fire(self):
+        """Call the function; the agenda does so."""
+        # Cleared first: a set() from inside the function is news that it has not seen.
+        self.handle = 0
+        self.function()

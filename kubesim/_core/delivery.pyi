@@ -17,3 +17,13 @@ def changed_parts(old: dict[str, Any] | None, new: dict[str, Any] | None, parts:
 def deliver(
     cache: Any, objects: dict[str, dict[str, Any]], events: list[Event], start: int, key_of: Callable[[dict[str, Any]], str]
 ) -> int: ...
+def distribute(
+    changes: list[Any],
+    by_type: dict[tuple[str, str], Any],
+    type_fields: tuple[str, str],
+    selections_of: dict[Any, Any],
+    event_of: Callable[[Any, Any, Any], Event | None],
+    on_unstamped: Callable[[Any], object],
+    noted: dict[Any, Callable[[Any], object]],
+    woken: dict[Any, None],
+) -> None: ...

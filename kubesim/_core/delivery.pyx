@@ -1,4 +1,5 @@
-"""Changes of objects on their way into caches: the record of one change, and the loop that applies many of them to a cache.
+"""Changes of objects on their way from a log into caches: the record of one change, the loop that hands the changes of a log to whoever
+selected them, and the loop that applies many of them to a cache.
 
 A batch of a watch goes through three caches, and each change through about ten handlers; the loop between them was the largest single
 piece of Python of a run. Only the plain case is here: the change follows on what the cache holds (the very same object). Everything
@@ -14,6 +15,8 @@ cdef enum:
     ADDED = 2
     GONE = 4
     FIRST_PART = 8
+
+from kubesim._core.revision_store cimport KeyValue
 
 
 @cython.auto_pickle(False)
@@ -115,3 +118,53 @@ def deliver(object cache, dict objects not None, list events not None, Py_ssize_
             if mask & changed:
                 handler(old, new)
     return count
+
+
+def distribute(
+    list changes not None, dict by_type not None, tuple type_fields not None, dict selections_of not None,
+    object event_of, object on_unstamped, dict noted not None, dict woken not None,
+):
+    """Give the changes of a revision store's log to the selections of their kind, in order, each as an ``Event`` shared by all watches.
+
+    A change's kind is ``by_type[value[type_fields[0]], value[type_fields[1]]]``, of its value or, when that is gone, the one before; without
+    such an entry it is nobody's. ``on_unstamped(change)`` is called for a value whose ``["metadata"]["resourceVersion"]`` is empty, and
+    ``noted[kind](change)`` for kinds that have an entry there. ``selections_of[kind]`` are selections by their keys: one whose ``matches`` is
+    None takes every change, another one, and the end of an object, what ``event_of(change, matches, tombstone)`` makes of it (None:
+    nothing). Each selection with news becomes a key of ``woken``. O(changes x selections of their kind). The plain twin is in ``tests/client``.
+    """
+    cdef KeyValue change, previous
+    cdef object first = type_fields[0], second = type_fields[1]
+    cdef object value, typed, kind, old, selection, matches, event, tombstone
+    cdef dict selections
+    for change in changes:
+        value = change.value
+        previous = change.older
+        if previous is not None and previous.version == 0:
+            previous = None
+        typed = value if value is not None or previous is None else previous.value
+        if not isinstance(typed, dict):
+            continue  # a record that the server keeps for itself
+        kind = by_type.get(((<dict> typed).get(first), (<dict> typed).get(second)))
+        if kind is None:
+            continue
+        if value is not None and not (<dict> value)["metadata"]["resourceVersion"]:
+            on_unstamped(change)
+        if kind in noted:
+            noted[kind](change)
+        selections = selections_of.get(kind)
+        if not selections:
+            continue
+        tombstone = None
+        for selection in selections.values():
+            matches = selection.matches
+            if matches is None and value is not None:
+                old = None if previous is None else previous.value
+                event = Event("ADDED" if old is None else "MODIFIED", value, old, change.mod_revision)
+            else:
+                event = event_of(change, matches, tombstone)
+                if event is None:
+                    continue
+                if (<Event?> event).type == "DELETED":
+                    tombstone = (<Event> event).obj
+            selection.events.append(event)
+            woken[selection] = None

@@ -215,11 +215,6 @@ class ApiServer:
 
     # -- what verbs and plugins ask of the server --
 
-    @property
-    def is_watchful(self) -> bool:
-        """Whether writes are followed more closely than the plain cases of ``verbs/at_once.py`` do: managed fields, frozen objects."""
-        return self.debug or self.fields.is_on
-
     def now_text(self) -> str:
         """The present time as a ``metav1.Time``."""
         return format_time(self.kernel.now_ns)

@@ -12,9 +12,11 @@ Upstream: storage/cacher/{cacher,watch_cache,cache_watcher}.go.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from kubesim._core.delivery import distribute
 from kubesim._core.revision_store import RevisionStore
 from kubesim.api.errors import gone
 from kubesim.apiserver.metadata import stamped
@@ -28,6 +30,7 @@ Object = dict[str, Any]
 OnReady = Callable[[], object]
 EVENTS_MAX = 100_000
 TRIM_EVENTS_MIN = 1_024
+TYPE_FIELDS = ("apiVersion", "kind")
 ADDED, MODIFIED, DELETED, BOOKMARK = "ADDED", "MODIFIED", "DELETED", "BOOKMARK"
 
 
@@ -129,7 +132,8 @@ class WatchCache:
         self._store = store
         self._by_type = registry.by_type
         self._selections: dict[Resource, dict[tuple[str, str, str], Selection]] = {}
-        self._on_policy_change = on_policy_change
+        policies = [resource for resource in registry.by_name.values() if resource.is_policy]
+        self._policies: dict[Resource, Callable[[Any], object]] = {each: partial(_changed, on_policy_change, each) for each in policies}
         self._wakeup = Wakeup(kernel, self.drain)
         # The writer stamps the revision into the object after the store has called us, so the log is read in an event of its own.
         self._listener = store.on_change(self._wakeup.set)
@@ -218,19 +222,8 @@ class WatchCache:
             self._listener.arm()
             return
         woken: dict[Selection, None] = {}
-        all_selections, resource_of = self._selections, self._resource_of
-        for change in self._store.changes(self.revision):
-            resource = resource_of(change)
-            if resource is None:
-                continue
-            value = change.value
-            if value is not None and not value["metadata"]["resourceVersion"]:
-                stamped(change)
-            if resource.is_policy:
-                self._on_policy_change(resource, change.revision)
-            selections = all_selections.get(resource)
-            if selections:
-                self._feed(change, selections.values(), woken)
+        changes = self._store.changes(self.revision)
+        distribute(changes, self._by_type, TYPE_FIELDS, self._selections, _event_of, stamped, self._policies, woken)
         self.revision = self._store.revision
         self._listener.arm()
         for selection in woken:
@@ -240,21 +233,9 @@ class WatchCache:
             for watch in waiting:
                 watch.wake()
 
-    def _feed(self, change: Any, selections: Iterable[Selection], woken: dict[Selection, None]) -> None:
-        tombstone: Object | None = None
-        value, previous = change.value, change.previous
-        for selection in selections:
-            if selection.matches is None and value is not None:  # what _event_of makes of it, for most
-                old = None if previous is None else previous.value
-                selection.events.append(WatchEvent(ADDED if old is None else MODIFIED, value, old, change.revision))
-                woken[selection] = None
-                continue
-            event = _event_of(change, selection.matches, tombstone)
-            if event is not None:
-                if event.type == DELETED:
-                    tombstone = event.obj
-                selection.events.append(event)
-                woken[selection] = None
+
+def _changed(on_policy_change: Callable[[Resource, int], object], resource: Resource, change: Any) -> object:
+    return on_policy_change(resource, change.revision)
 
 
 def _event_of(change: Any, matches: Matches | None, tombstone: Object | None) -> WatchEvent | None:

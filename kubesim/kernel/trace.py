@@ -5,17 +5,18 @@ Two runs with equal digests did the same things in the same order. A record is a
 digest does not depend on how they are buffered, on PYTHONHASHSEED or on the machine. They are not kept.
 """
 
-from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 
+from kubesim._core.journal import Journal
+
 BUFFER_RECORDS_MAX = 512
 DIGEST_SIZE = 16
 
 
-class Trace:
+class Trace(Journal):
     """An append-only sequence of records of which the count and a digest are kept.
 
     >>> trace = Trace()
@@ -24,52 +25,39 @@ class Trace:
     (1, 32)
     """
 
-    __slots__ = ("_buffer", "_folded_count", "_hash", "_listeners")
+    __slots__ = ("_folded_count", "_hash")
 
     def __init__(self) -> None:
-        self._buffer: list[tuple[Any, ...]] = []
+        super().__init__(BUFFER_RECORDS_MAX)
         self._folded_count = 0
         self._hash = blake2b(digest_size=DIGEST_SIZE)
-        self._listeners: tuple[Callable[[tuple[Any, ...]], None], ...] = ()
-
-    def record(self, *fields: Any) -> None:
-        """Append a record. What cannot be encoded is refused with a TypeError, at the latest by ``digest()``."""
-        self._buffer.append(fields)
-        if self._listeners:
-            for listener in self._listeners:
-                listener(fields)
-        if len(self._buffer) >= BUFFER_RECORDS_MAX:
-            self._fold()
-
-    def listen(self, function: Callable[[tuple[Any, ...]], None]) -> None:
-        """Call ``function(fields)`` at every record from now on: for those who want to keep or print them."""
-        self._listeners = (*self._listeners, function)
 
     @property
     def count(self) -> int:
         """How many records there are."""
-        return self._folded_count + len(self._buffer)
+        return self._folded_count + len(self.buffer)
 
     def digest(self) -> str:
         """Return the digest of all records so far, 32 hexadecimal digits."""
-        self._fold()
+        self.fold()
         return self._hash.hexdigest()
 
-    def _fold(self) -> None:
+    def fold(self) -> None:
+        """Add what was recorded to the digest."""
         # "[[1,2],[3]]" without the outer brackets and with a comma after it: the same bytes however the records are cut into batches.
-        if not self._buffer:
+        if not self.buffer:
             return
         try:
-            encoded = orjson.dumps(self._buffer)
+            encoded = orjson.dumps(self.buffer)
         except TypeError as error:
             raise TypeError(f"a record holds a field that has no canonical text: {self._culprit()!r}") from error
-        self._folded_count += len(self._buffer)
-        self._buffer.clear()
+        self._folded_count += len(self.buffer)
+        self.buffer.clear()
         self._hash.update(encoded[1:-1])
         self._hash.update(b",")
 
     def _culprit(self) -> tuple[Any, ...]:
-        for fields in self._buffer:
+        for fields in self.buffer:
             try:
                 orjson.dumps(fields)
             except TypeError:

@@ -5,8 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubesim._core.delivery import changed_parts
+from kubesim._core.delivery import changed_parts, distribute
+from kubesim._core.revision_store import RevisionStore
 from kubesim.apiserver.requests import WatchEvent
+from kubesim.apiserver.watch_cache import TYPE_FIELDS, _event_of
 from kubesim.client.informer import ADDED, CHANGED, FIRST_PART, GONE, Informer, looks_at
 
 TYPES = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
@@ -85,3 +87,68 @@ def test_a_batch_is_applied_as_its_events_one_by_one(drawn: list[tuple[str, int,
     assert list(batched.objects) == list(single.objects)
     assert batched.revision == single.revision
     assert [batched.indexed("name", f"n{name}") for name in range(3)] == [single.indexed("name", f"n{name}") for name in range(3)]
+
+
+class Selected:
+    """What ``distribute`` needs of a selection."""
+
+    def __init__(self, matches: Any = None) -> None:
+        self.matches = matches
+        self.events: list[WatchEvent] = []
+
+
+def selections() -> dict[str, dict[int, Selected]]:
+    """Two kinds with three selections and one; nobody has selected the third."""
+    even, large = Selected(lambda obj: obj["n"] % 2 == 0), Selected(lambda obj: obj["n"] > 1)
+    return {"pod": {0: Selected(), 1: even, 2: large}, "node": {0: Selected()}}
+
+
+def plain_distribute(changes: list[Any], by_type: dict[Any, str], selections_of: Any, unstamped: Any, noted: Any, woken: Any) -> None:
+    """The plain twin of ``distribute``."""
+    for change in changes:
+        typed = change.value if change.value is not None else change.previous and change.previous.value
+        kind = by_type.get(tuple(typed.get(field) for field in TYPE_FIELDS)) if isinstance(typed, dict) else None
+        if kind is None:
+            continue
+        if change.value is not None and not change.value["metadata"]["resourceVersion"]:
+            unstamped(change)
+        if kind in noted:
+            noted[kind](change)
+        tombstone = None
+        for selection in selections_of.get(kind, {}).values():
+            event = _event_of(change, selection.matches, tombstone)
+            if event is not None:
+                tombstone = event.obj if event.type == "DELETED" else tombstone
+                selection.events.append(event)
+                woken[selection] = None
+
+
+kinds = st.sampled_from(("Pod", "Node", "Lease", "?", ""))  # "?": a record that is no object; "": a delete
+writes = st.lists(st.tuples(st.integers(0, 2), kinds, st.integers(0, 3), st.booleans()), max_size=20)
+
+
+@given(writes)
+def test_changes_are_distributed_as_by_the_twin(drawn: list[tuple[int, str, int, bool]]) -> None:
+    store = RevisionStore()
+    for key, kind, number, is_stamped in drawn:
+        version = "5" if is_stamped else ""
+        value: Any = b"raw" if kind == "?" else {"kind": kind, "apiVersion": "v1", "n": number, "metadata": {"resourceVersion": version}}
+        if kind:
+            store.put(b"%s/%d" % (b"raw" if kind == "?" else b"obj", key), value)
+        else:
+            store.delete(b"obj/%d" % key)
+    by_type = {("v1", "Pod"): "pod", ("v1", "Node"): "node", ("v1", "Lease"): "lease"}
+    results = []
+    for is_twin in (False, True):
+        log: list[Any] = []
+        selected, woken = selections(), {}
+        noted = {"node": lambda change, log=log: log.append(("noted", change.revision))}
+        unstamped = lambda change, log=log: log.append(("unstamped", change.revision))  # noqa: E731
+        if is_twin:
+            plain_distribute(store.changes(1), by_type, selected, unstamped, noted, woken)
+        else:
+            distribute(store.changes(1), by_type, TYPE_FIELDS, selected, _event_of, unstamped, noted, woken)
+        all_selections = [selection for of_kind in selected.values() for selection in of_kind.values()]
+        events = [[(event.type, event.obj, event.old, event.revision) for event in selection.events] for selection in all_selections]
+        results.append((log, events, [all_selections.index(selection) for selection in woken]))
+    assert results[0] == results[1]

@@ -33,29 +33,32 @@ def get(server: "ApiServer", resource: Resource, request: Request) -> Object | N
 
 def create(server: "ApiServer", resource: Resource, request: Request) -> Object | None:
     """Store an Event as recorders make them: complete, named, without any other metadata."""
-    if resource.name != EVENTS or server.is_watchful:
+    if resource.name != EVENTS or server.fields.is_on:
         return None
     event, namespace = request.obj, request.namespace
     metadata = event["metadata"]
-    if not is_plain(event, namespace) or server.admission.known(EVENTS, namespace, event) is not event:
+    admitted = server.admission.known(EVENTS, namespace, event) if is_plain(event, namespace) else None
+    if admitted is None:
+        return None
+    name = metadata["name"]
+    key = f"{resource.prefix}{namespace}/{name}".encode()
+    if server.get_record(key) is not None:
         return None
     lease = server.event_leases.current()
     if not lease:
         return None
-    event, name = event.copy(), metadata["name"]
     uid, now = server.uid_stream.uuid(), format_time(server.kernel.now_ns)
-    event["metadata"] = {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": "", "creationTimestamp": now}
-    key = f"{resource.prefix}{namespace}/{name}".encode()
-    revision = server.put_if(key, event, 0, lease)
-    if not revision:
-        return None
-    server.committed(request, resource, key, event, revision)
+    fresh = {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": "", "creationTimestamp": now}
+    event = {**admitted, "metadata": fresh}
+    if server.debug:
+        event = server.sealed(event)
+    server.committed(request, resource, key, event, server.put_if(key, event, 0, lease))
     return event
 
 
 def update_status(server: "ApiServer", resource: Resource, request: Request) -> Object | None:
     """Store a report of somebody who has the stored object and changed nothing but its status."""
-    if server.is_watchful:
+    if server.fields.is_on:
         return None
     key = resource.key(request.namespace, request.name)
     found = server.get_record(key)
@@ -75,6 +78,8 @@ def update_status(server: "ApiServer", resource: Resource, request: Request) -> 
     if same_but_version(obj, old):
         stored: Object = old
         return stored
+    if server.debug:
+        obj = server.sealed(obj)
     revision = server.put_if(key, obj, found.mod_revision, found.lease)
     if not revision:
         return None

@@ -19,7 +19,7 @@ _LABELS_MAX = 16_384
 IMMUTABLE = "field is immutable"
 _STANDARD_FINALIZERS = frozenset(("orphan", "foregroundDeletion", "kubernetes"))
 _plain_name = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\Z").match
-# A label, or a label and a short lower-case word: most names, and ``<object>.<hex>``, the name of an Event. Another may be a subdomain, too.
+# A label, perhaps with a short lower-case word after it: most names, and ``<object>.<hex>``, the name of an Event. There are others.
 _plain_subdomain = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[a-z0-9]{1,24})?\Z").match
 NO_ERRORS: tuple[FieldError, ...] = ()
 
