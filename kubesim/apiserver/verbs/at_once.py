@@ -33,7 +33,7 @@ def get(server: "ApiServer", resource: Resource, request: Request) -> Object | N
 
 def create(server: "ApiServer", resource: Resource, request: Request) -> Object | None:
     """Store an Event as recorders make them: complete, named, without any other metadata."""
-    if resource.name != EVENTS or server.fields.is_on:
+    if resource.name != EVENTS or server.fields.is_on or server.dynamic.is_on:
         return None
     event, namespace = request.obj, request.namespace
     metadata = event["metadata"]
@@ -58,7 +58,7 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Object 
 
 def update_status(server: "ApiServer", resource: Resource, request: Request) -> Object | None:
     """Store a report of somebody who has the stored object and changed nothing but its status."""
-    if server.fields.is_on:
+    if server.fields.is_on or server.dynamic.is_on:
         return None
     key = resource.key(request.namespace, request.name)
     found = server.get_record(key)
