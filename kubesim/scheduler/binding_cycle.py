@@ -164,6 +164,13 @@ class BindingCycles:
     # ---- Bind ----------------------------------------------------------------------------------------------------------------
 
     def _bind(self, flight: Flight) -> None:
+        problem = flight.framework.bind_by_extender(flight.info, flight.node_name) if flight.framework.extenders else None
+        if problem:
+            self._undo(flight, "", "", Rejection(ERROR, (problem,)))
+            return
+        if problem == "":  # the watch is going to show it
+            self._bound(flight, "", {})
+            return
         plugin, request = flight.framework.run_bind(flight.info, flight.row)
         self._link.send(request, partial(self._bound, flight, plugin))
 
@@ -191,7 +198,8 @@ class BindingCycles:
             flight.framework.run_unreserve(flight.info, flight.row)
         self._engine.cache.forget(flight.info)
         if rejection.code == ERROR:
-            self._on_failed(flight.queued, f'running {point} plugin "{plugin}": {", ".join(rejection.reasons)}', True, ())
+            where = f'running {point} plugin "{plugin}": ' if plugin else ""  # an extender is no plugin
+            self._on_failed(flight.queued, where + ", ".join(rejection.reasons), True, ())
         else:
             self._on_failed(flight.queued, refusal_message(rejection), False, (plugin,))
 

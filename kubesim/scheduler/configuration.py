@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from kubesim.api.kinds.parts.resource_validation import is_extended
+from kubesim.api.names import check_qualified_name
 from kubesim.kernel.time import parse_duration
 from kubesim.scheduler.contract import Plugin
 from kubesim.scheduler.extender import TIMEOUT_NS, Extender
@@ -81,7 +83,8 @@ def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Mapping[
     if errors:
         raise ConfigurationError("\n".join(errors))
     given: Sequence[Object] = document.get("profiles") or ({},)
-    profiles = tuple(_profile(profile, known) for profile in given)
+    ignored = [resource["name"] for resource in _managed(document) if resource.get("ignoredByScheduler")]
+    profiles = tuple(_profile(profile, known, ignored) for profile in given)
     errors = _point_errors(profiles)
     if errors:
         raise ConfigurationError("\n".join(errors))
@@ -99,9 +102,18 @@ def read_configuration(document: Any, tie_break: str = SEEDED, plugins: Mapping[
         raise ConfigurationError(str(error)) from error
 
 
-def _profile(profile: Object, known: Known) -> Profile:
+def _managed(document: Object) -> Iterable[Object]:
+    """The resources that extenders manage."""
+    return (resource for entry in document.get("extenders") or () for resource in entry.get("managedResources") or ())
+
+
+def _profile(profile: Object, known: Known, ignored: Sequence[str]) -> Profile:
+    """``ignored``: resources that extenders count and NodeResourcesFit does not."""
     sets = profile.get("plugins") or {}
     arguments = {entry["name"]: entry.get("args") or {} for entry in profile.get("pluginConfig") or ()}
+    if ignored:
+        fit = arguments.get("NodeResourcesFit") or {}
+        arguments["NodeResourcesFit"] = {**fit, "ignoredResources": [*(fit.get("ignoredResources") or ()), *ignored]}
     multi_point = merged(sets.get("multiPoint") or {})
     points = {
         point: tuple(name for name in expanded(multi_point, sets.get(point) or {}) if point in known[name].extends) for point in POINTS
@@ -198,6 +210,8 @@ def _extender(entry: Object) -> Extender:
         url=entry.get("urlPrefix") or "",
         filter_verb=entry.get("filterVerb") or "",
         prioritize_verb=entry.get("prioritizeVerb") or "",
+        bind_verb=entry.get("bindVerb") or "",
+        preempt_verb=entry.get("preemptVerb") or "",
         weight=entry.get("weight") or 1,
         timeout_ns=parse_duration(entry["httpTimeout"]) if entry.get("httpTimeout") else TIMEOUT_NS,
         knows_nodes=bool(entry.get("nodeCacheCapable")),
@@ -208,20 +222,27 @@ def _extender(entry: Object) -> Extender:
 
 def _extender_errors(entries: Sequence[Object]) -> list[str]:
     errors = []
+    managed: set[str] = set()
     for index, entry in enumerate(entries):
         path = f"extenders[{index}]"
         errors += [f'strict decoding error: unknown field "{path}.{name}"' for name in entry if name not in EXTENDER_FIELDS]
         if entry.get("prioritizeVerb") and (entry.get("weight") or 0) <= 0:
             errors.append(f"{path}.weight: Invalid value: {entry.get('weight') or 0}: must have a positive weight applied to it")
-        for verb in ("bindVerb", "preemptVerb"):
-            if entry.get(verb):
-                errors.append(f'{path}.{verb}: Forbidden: "{entry[verb]}": extenders neither bind nor preempt here')
+        for place, resource in enumerate(entry.get("managedResources") or ()):
+            name, where = resource.get("name") or "", f"{path}.managedResources[{place}].name"
+            wrong = check_qualified_name(name) or ([] if is_extended(name) else ["is an invalid extended resource name"])
+            wrong += ["duplicate extender managed resource name"] if name in managed else []
+            errors += [f'{where}: Invalid value: "{name}": {text}' for text in wrong]
+            managed.add(name)
         if not str(entry.get("urlPrefix") or "").startswith(("http://", "https://")):
             errors.append(f'{path}.urlPrefix: Invalid value: "{entry.get("urlPrefix") or ""}": expected a URL')
         try:
             parse_duration(entry.get("httpTimeout") or "5s")
         except ValueError:
             errors.append(f'{path}.httpTimeout: Invalid value: "{entry["httpTimeout"]}": expected a duration such as "5s"')
+    binders = sum(bool(entry.get("bindVerb")) for entry in entries)
+    if binders > 1:
+        errors.append(f'extenders: Invalid value: "found {binders} extenders implementing bind": only one extender can implement bind')
     return errors
 
 

@@ -152,6 +152,7 @@ class Handle:
     tries_all_nodes: bool = True  # preemption looks at every node that it may help, not at a tenth of them
     below: Callable[[int], int] | None = None  # draws among n: where preemption begins to look
     gangs: Gangs = field(default_factory=Gangs)
+    extenders: list[Any] = field(default_factory=list)  # every framework's, as plugins (extender.py)
     waiting: WaitingPods = field(default_factory=WaitingPods)  # the Pods that a Permit holds back
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from kubesim.kernel.rng import Stream
 from kubesim.scheduler.cache import Cache
-from kubesim.scheduler.contract import Handle, Plugin, PostFilterResult
+from kubesim.scheduler.contract import ERROR, Handle, Plugin, PostFilterResult
 from kubesim.scheduler.cycle import SignatureState
 from kubesim.scheduler.diagnosis import Diagnosis, fit_message
 from kubesim.scheduler.explanation import Explanation
@@ -88,7 +88,9 @@ class SchedulingEngine:
         self._below: Callable[[int], int] | None = None if self._stream is None else self._stream.below
         self.waiting = WaitingPods()
         self.gangs = Gangs()
-        handle = Handle(self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below, self.gangs, self.waiting)
+        handle = Handle(
+            self.table, self.objects, self.nominator, self.config.tries_all_nodes, self._below, gangs=self.gangs, waiting=self.waiting
+        )
         own = {plugin.name: plugin for plugin in plugins}
         extenders = [named_plugin(number, found)(found, door, handle) for number, found in enumerate(self.config.extenders)]
         self.frameworks = {profile.scheduler_name: Framework(profile, handle, own, extenders) for profile in self.config.profiles}
@@ -340,9 +342,9 @@ class SchedulingEngine:
             return None
         for plugin in state.framework.post_filter:
             if plugin.needs_pre_filter and plugin.name not in state.pre_filters_run:
-                return PostFilterResult("not found", code="Error")  # upstream: its cycle state is not there
+                return PostFilterResult("not found", code=ERROR)  # upstream: its cycle state is not there
             outcome = plugin.post_filter(info, diagnosis, state)
-            if outcome.node_name:
+            if outcome.node_name or outcome.code == ERROR:
                 return outcome
             messages.append(outcome.message)
             requests += outcome.requests

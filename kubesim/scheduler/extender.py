@@ -1,7 +1,7 @@
-"""HTTP extenders: another process that filters nodes and gives them points, as a plugin after all others.
+"""HTTP extenders: another process that filters nodes, gives them points, has a word in preemption, or binds; a plugin after all others.
 
 The call itself goes through a door, ``(url, body, timeout in ns) -> answer``: a function in a simulation, HTTP on floor 7
-(drive/http_door.py). Filter and prioritize only; one that binds or preempts is refused when the configuration is read.
+(drive/http_door.py). One that binds does so itself, at the apiserver; preemption asks through extender_preemption.py.
 
 Upstream: pkg/scheduler/extender.go, k8s.io/kube-scheduler/extender/v1.
 """
@@ -40,6 +40,8 @@ class Extender:
     url: str
     filter_verb: str = ""
     prioritize_verb: str = ""
+    bind_verb: str = ""
+    preempt_verb: str = ""
     weight: int = 1
     timeout_ns: int = TIMEOUT_NS
     knows_nodes: bool = False  # names are enough (nodeCacheCapable)
@@ -60,14 +62,15 @@ class ExtenderPlugin(Plugin):
         self._rejections: list[Rejection] = []
 
     def signature(self, pod: PodInfo) -> Hashable:
-        return UNSIGNABLE if self._is_interested(pod) else None
+        return UNSIGNABLE if self.is_interested(pod) else None
 
-    def _is_interested(self, pod: PodInfo) -> bool:
+    def is_interested(self, pod: PodInfo) -> bool:
+        """Whether the Pod asks for what the extender manages, or it manages everything."""
         wanted = self.extender.resources
         return not wanted or any(name in pod.facts.requests.real for name in wanted)
 
     def pre_filter(self, pod: PodInfo) -> Prepared | Rejection | Skip:
-        return Prepared(pod.obj) if self.extender.filter_verb and self._is_interested(pod) else SKIP
+        return Prepared(pod.obj) if self.extender.filter_verb and self.is_interested(pod) else SKIP
 
     def filter(self, state: Object, rows: Any) -> Any:
         """Ask about all these nodes at once."""
@@ -99,6 +102,10 @@ class ExtenderPlugin(Plugin):
     def filter_row(self, state: Object, row: int) -> int:
         return int(self.filter(state, np.array([row], np.int64))[0])
 
+    def filter_changed(self, state: Object, row: int, before: Any) -> int:
+        """Nobody asks an extender what it would say without these or those Pods."""
+        return 0
+
     def _code(self, rejection: Rejection) -> int:
         if rejection not in self._rejections:
             self._rejections.append(rejection)
@@ -109,7 +116,7 @@ class ExtenderPlugin(Plugin):
 
     def pre_score(self, pod: PodInfo, feasible_rows: Any) -> Any:
         """The points of the feasible nodes, by name."""
-        if not self.extender.prioritize_verb or not self._is_interested(pod):
+        if not self.extender.prioritize_verb or not self.is_interested(pod):
             return SKIP
         named = {self.table.names[row] or "": row for row in feasible_rows.tolist()}
         try:
@@ -124,13 +131,27 @@ class ExtenderPlugin(Plugin):
     def score_row(self, state: Mapping[str, int], row: int) -> int:
         return POINTS_SCALE * state.get(self.table.names[row] or "", 0)
 
+    def bind_by_itself(self, pod: PodInfo, node_name: str) -> str | None:
+        """Let the extender bind the Pod: what went wrong, "" when nothing did; None: it does not bind this one, or need not."""
+        if not self.extender.bind_verb or not self.is_interested(pod):
+            return None
+        body = {"podName": pod.obj["metadata"]["name"], "podNamespace": pod.namespace, "podUID": pod.uid, "node": node_name}
+        try:
+            return str((self.post(self.extender.bind_verb, body) or {}).get("error") or "")
+        except OSError as error:
+            return None if self.extender.is_ignorable else str(error)
+
+    def post(self, verb: str, body: Object) -> Any:
+        """The answer to a verb. Raises OSError."""
+        return self._door(f"{self.extender.url.rstrip('/')}/{verb}", body, self.extender.timeout_ns)
+
     def _call(self, verb: str, pod: Object, named: Mapping[str, int]) -> Any:
         body: Object = {"pod": pod}
         if self.extender.knows_nodes:
             body["nodenames"] = list(named)
         else:
             body["nodes"] = {"items": [self.table.nodes[row] for row in named.values()]}
-        return self._door(f"{self.extender.url.rstrip('/')}/{verb}", body, self.extender.timeout_ns)
+        return self.post(verb, body)
 
 
 def named_plugin(number: int, extender: Extender) -> type[ExtenderPlugin]:

@@ -58,6 +58,8 @@ class Framework:
             self.weights[extender.name] = extender.extender.weight
             for plugins_of_point in (self.pre_filter, self.filter, self.score):
                 plugins_of_point.append(extender)
+        self.extenders = list(extenders)
+        handle.extenders.extend(found for found in extenders if found not in handle.extenders)
         self._after = [plugin for plugin in self.plugins if plugin in self.reserve or plugin in self.permit or plugin in self.pre_bind]
 
     def _of(self, point: str) -> list[Plugin]:
@@ -124,6 +126,11 @@ class Framework:
             if request is not None:
                 return plugin.name, request
         raise AssertionError(f"profile {self.profile.scheduler_name!r}: no bind plugin binds pod {pod.key}")
+
+    def bind_by_extender(self, pod: PodInfo, node_name: str) -> str | None:
+        """Let the first extender that binds do so: what went wrong, "" when nothing did; None when none does."""
+        outcomes = (extender.bind_by_itself(pod, node_name) for extender in self.extenders)
+        return next((outcome for outcome in outcomes if outcome is not None), None)
 
     def run_post_bind(self, pod: PodInfo, row: int) -> None:
         """Tell every plugin that the Pod is bound."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from kubesim import Cluster
+from kubesim.apiserver.requests import bind
 from kubesim.drive.http_door import post_json
 from kubesim.scheduler import SchedulingEngine
 from kubesim.scheduler.configuration import ConfigurationError, read_configuration
@@ -80,7 +82,14 @@ def test_only_pods_with_its_resources_are_its_business() -> None:
     [
         ({"urlPrefix": URL, "verb": "x"}, 'unknown field "extenders[0].verb"'),
         ({"urlPrefix": URL, "prioritizeVerb": "p"}, "extenders[0].weight: Invalid value: 0: must have a positive weight applied to it"),
-        ({"urlPrefix": URL, "bindVerb": "b"}, "extenders[0].bindVerb: Forbidden"),
+        (
+            {"urlPrefix": URL, "managedResources": [{"name": "cpu"}]},
+            'extenders[0].managedResources[0].name: Invalid value: "cpu": is an invalid extended resource name',
+        ),
+        (
+            {"urlPrefix": URL, "managedResources": [{"name": "a.com/b"}, {"name": "a.com/b"}]},
+            'extenders[0].managedResources[1].name: Invalid value: "a.com/b": duplicate extender managed resource name',
+        ),
         ({"filterVerb": "f"}, 'extenders[0].urlPrefix: Invalid value: "": expected a URL'),
         ({"urlPrefix": URL, "httpTimeout": "soon"}, 'extenders[0].httpTimeout: Invalid value: "soon"'),
     ],
@@ -89,6 +98,86 @@ def test_a_wrong_entry_is_refused(entry: Object, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_configuration({"extenders": [entry]})
     assert message in str(caught.value)
+
+
+def test_two_binders_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match='"found 2 extenders implementing bind": only one extender can implement bind'):
+        read_configuration({"extenders": [{"urlPrefix": URL, "bindVerb": "b"}] * 2})
+
+
+def test_what_an_extender_counts_the_scheduler_may_ignore() -> None:
+    gpus = {"name": "example.com/gpu", "ignoredByScheduler": True}
+    engine = engine_with(answering([], filter={"nodenames": ["n2"]}), managedResources=[gpus], nodeCacheCapable=True)
+    assert engine.schedule(pod("p", "1", extra={"example.com/gpu": "7"})).node_name == "n2"
+
+
+LOW = {"priority": 1}
+VICTIMS: dict[str, tuple[Object, Any, str]] = {
+    "it drops a node": ({}, {"n2": ["uid-b2"]}, "n2"),
+    "it names another victim": ({}, {"n1": ["uid-a1"]}, "n1"),
+    "it leaves none": ({}, {}, "preemption: no candidate node for preemption"),
+    "no victims": ({}, {"n1": []}, 'preemption: expected at least one victim pod on node "n1"'),
+    "no victims, ignorable": ({"ignorable": True}, {"n1": [], "n3": ["uid-c3"]}, "n3"),
+    "a victim that is not there": (
+        {},
+        {"n1": ["uid-b2"]},
+        f"preemption: extender: {URL} claims to preempt pod (UID: uid-b2) on node: n1, but the pod is not found on that node",
+    ),
+    "nobody answers": ({}, OSError("connection refused"), "preemption: connection refused"),
+    "nobody answers, ignorable": ({"ignorable": True}, OSError("connection refused"), "n1"),
+}
+
+
+@pytest.mark.parametrize("name", VICTIMS)
+@pytest.mark.parametrize("knows", [True, False])
+def test_preemption(name: str, knows: bool) -> None:
+    entry, named, expected = VICTIMS[name]
+    calls: list[Any] = []
+    met = named if isinstance(named, Exception) else {node: {"pods": [{"uid": uid} for uid in uids]} for node, uids in named.items()}
+    answer = met if isinstance(met, Exception) else {"nodeNameToMetaVictims": met}
+    engine = engine_with(answering(calls, preempt=answer), filterVerb="", preemptVerb="preempt", nodeCacheCapable=knows, **entry)
+    for name, on in (("a1", "n1"), ("b2", "n2"), ("c3", "n3")):
+        engine.add_pod(pod(name, "3", on=on, **LOW))
+    decision = engine.schedule(pod("p", "3", priority=10))
+    outcome = decision.post_filter
+    assert outcome is not None
+    assert calls[0][1] == ["nodeNameToMetaVictims" if knows else "nodeNameToVictims", "pod"]
+    if outcome.node_name:
+        assert outcome.node_name == expected
+    else:
+        assert outcome.message.endswith(expected)
+
+
+@pytest.mark.parametrize("failure", ["", "out of licences"])
+def test_an_extender_binds(failure: str) -> None:
+    world: dict[str, Cluster] = {}
+    asked: list[Object] = []
+
+    def door(url: str, body: Object, timeout_ns: int) -> Any:
+        asked.append(body)
+        if failure:
+            return {"error": failure}
+        world["it"].apiserver.call(bind(body["podNamespace"], body["podName"], body["podUID"], body["node"]))
+        return {}
+
+    config = read_configuration({"extenders": [{"urlPrefix": URL, "bindVerb": "bind"}]})
+    cluster = world["it"] = Cluster(nodes=1, scheduler_config=config, scheduler_door=door)
+    bare = pod("p", "1")
+    del bare["metadata"]["uid"]
+    cluster.apply([bare])
+    cluster.run_for("500ms" if failure else "10s")
+    found = cluster.get("Pod", "p")
+    body = {
+        "podName": "p",
+        "podNamespace": "default",
+        "podUID": found["metadata"]["uid"],
+        "node": cluster.list("Node")[0]["metadata"]["name"],
+    }
+    assert asked[0] == body
+    if failure:
+        assert [(c["reason"], c["message"]) for c in found["status"]["conditions"]] == [("SchedulerError", failure)]
+    else:
+        assert (len(asked), found["spec"]["nodeName"], found["status"]["phase"]) == (1, body["node"], "Running")
 
 
 class Handler(BaseHTTPRequestHandler):

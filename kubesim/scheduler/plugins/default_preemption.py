@@ -10,6 +10,7 @@ import numpy as np
 
 from kubesim.scheduler.contract import (
     ASSIGNED_POD_DELETE,
+    ERROR,
     UNRESOLVABLE,
     ClusterEvent,
     Handle,
@@ -20,7 +21,8 @@ from kubesim.scheduler.contract import (
     always,
 )
 from kubesim.scheduler.diagnosis import Diagnosis, fit_message, histogram_of
-from kubesim.scheduler.dry_runs import DryRuns
+from kubesim.scheduler.dry_runs import DryRuns, Preemption
+from kubesim.scheduler.extender_preemption import ExtenderFailed, asked, through_extenders
 from kubesim.scheduler.nominator import Nominator
 from kubesim.scheduler.pod_facts import PodInfo
 from kubesim.scheduler.preemption import NO_VICTIMS, is_terminating_by_preemption
@@ -62,6 +64,16 @@ class DefaultPreemption(Plugin):
             return PostFilterResult(f"preemption: {self._message(diagnosis, None)}", clears_nomination=True)
         runs, rows = self._dry_runs(pod, state), diagnosis.resolvable_rows()
         found = runs.search(pod, *self._order(rows))
+        extenders = asked(pod, self.handle.extenders)
+        if found is not None and extenders:
+            try:
+                left = through_extenders(pod, found.candidates, extenders, self.table)
+            except ExtenderFailed as error:
+                return PostFilterResult(f"preemption: {error}", code=ERROR)
+            if not left:
+                return PostFilterResult("preemption: no candidate node for preemption")
+            best = [candidate for candidate in left if candidate.measures() == min(other.measures() for other in left)]
+            found = Preemption(left, best, best[0])
         if found is None:
             return PostFilterResult(f"preemption: {self._message(diagnosis, runs.rejections(rows))}", clears_nomination=True)
         return PostFilterResult("", found.chosen.node_name, "Success", preemption=found)
