@@ -126,9 +126,23 @@ def test_unschedulable_pods(benchmark: Any, scale: Callable[[int, int], int], no
     assert decisions[0].message.startswith(f"0/{nodes} nodes are available: {nodes} Insufficient cpu.")
 
 
-def test_explain_at_5000_nodes(benchmark: Any, scale: Callable[[int, int], int]) -> None:
-    nodes = scale(20, 5_000)
-    benchmark.extra_info.update(room="scheduler", operation=f"explain, {nodes:,} nodes", count=1, unit="pods")
+EXPLAINED = {
+    "pending, fits": (template(0, **BETWEEN_PODS["preferred topology spread"]), False),
+    "pending, fits nowhere": (template(0, cpu_milli=64_000), False),
+    "bound": (template(0, **BETWEEN_PODS["preferred topology spread"]), True),
+}
+
+
+@pytest.mark.parametrize("case", EXPLAINED)
+def test_explain(benchmark: Any, scale: Callable[[int, int], int], case: str) -> None:
+    """The whole answer about one Pod: every node's reason, or the points of every plugin, as ``kubesim explain --json`` has it."""
+    spec, is_bound = EXPLAINED[case]
+    nodes, count = scale(20, 5_000), scale(40, 10_000)
+    benchmark.extra_info.update(room="scheduler", operation=f"explain: {case}, {nodes:,} nodes", count=1, unit="pods")
     engine = engine_with(nodes)
-    explained = benchmark.pedantic(engine.explain, args=(pods_of([template(0)], 1)[0],), rounds=3)
-    assert len(explained["totals"]) == nodes
+    engine.schedule_all(pods_of([template(0)], count))
+    pod = {"metadata": {"name": "it", "namespace": "default", "uid": "it", "labels": LABELS}, "spec": spec}
+    if is_bound:
+        assert engine.schedule(pod).node_name
+    explained = benchmark.pedantic(engine.explain, args=(pod,), rounds=20)
+    assert len(explained["totals"]) + len(explained["rejected"]) == nodes

@@ -46,6 +46,7 @@ def explain(
     """
     from kubesim.cluster.cluster import Cluster, NotConverged
     from kubesim.cluster.config import duration_ns
+    from kubesim.drive.session import steady_collector
     from kubesim.workload.manifests import ManifestError
 
     if nodes is not None and nodes_file is not None:
@@ -63,10 +64,11 @@ def explain(
         else:
             cluster.run_for(run_ns)
         namespace, name = _find(cluster, pod)
-        started = time.perf_counter()
-        found = cluster.explanation(name, namespace)
-        answer = found.as_dict() if as_json else None
-        seconds = time.perf_counter() - started
+        with steady_collector():  # no scan of the whole cluster in the middle of an answer
+            started = time.perf_counter()
+            found = cluster.explanation(name, namespace)
+            answer = found.as_dict() if as_json else None
+            seconds = time.perf_counter() - started
         sentence = _sentence(found, node, versus)
     except NotConverged as error:
         raise click.ClickException(str(error).splitlines()[0]) from error
