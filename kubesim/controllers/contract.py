@@ -99,6 +99,9 @@ class Controller(Protocol):
     delays: Mapping[str, int]  # resource -> ns: a change of one is taken in later, together with what else comes until then
     rationed: frozenset[str]  # resources whose updates by this controller are rationed (``runner``): reports, not actions
 
+    def custom(self, resource: str) -> Mapper | None:
+        """The mapper of a custom resource's changes, as its definition comes; None when the controller is not about every kind."""
+
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
         """Drive the object at ``key`` one step towards its desired state."""
 
@@ -115,6 +118,10 @@ class ControllerBase:
     owner_kinds: Mapping[str, str] = {}
     delays: Mapping[str, int] = {}
     rationed: frozenset[str] = frozenset()
+
+    def custom(self, resource: str) -> Mapper | None:
+        """The mapper of a custom resource's changes, as its definition comes; None when the controller is not about every kind."""
+        return None
 
 
 @looks_at()

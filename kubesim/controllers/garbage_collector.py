@@ -21,7 +21,6 @@ from kubesim.controllers.owner_graph import (
     OwnerGraph,
     has_finalizer,
     is_waiting_for_dependents,
-    owner_of,
     watched_resources,
 )
 from kubesim.controllers.view import OWNER_GRAPH
@@ -46,6 +45,10 @@ class GarbageCollector(ControllerBase):
     def __init__(self) -> None:
         self._absent: dict[str, None] = {}  # uids of owners that the apiserver said are gone
 
+    def custom(self, resource: str) -> Mapper:
+        """Custom resources are owners and dependents as any other."""
+        return touched
+
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
         """Look at one object."""
         what, resource, object_key = key.split(" ", 2)
@@ -69,7 +72,7 @@ class GarbageCollector(ControllerBase):
         gone: list[Object] = []
         unknown: list[tuple[Object, Request]] = []
         for reference in obj["metadata"].get("ownerReferences") or ():
-            place = owner_of(reference, namespace)
+            place = graph.owner_of(reference, namespace)
             owner = view.get(place.resource, place.key) if place is not None else None
             if place is None:
                 solid.append(reference)

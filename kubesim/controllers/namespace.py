@@ -7,18 +7,21 @@ Upstream: pkg/controller/namespace (namespace_controller.go, deletion/namespaced
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from kubesim.api.errors import ApiError
 from kubesim.api.kinds import KINDS
 from kubesim.api.kinds.contract import Kind
 from kubesim.apiserver.requests import Object, Request, list_, update
 from kubesim.controllers.contract import DONE, Again, Burst, ControllerBase, Intent, Mapper, Result, View, own_key
+from kubesim.controllers.discovery import Discovery, Known
 from kubesim.controllers.owned_pods import ENDED
 from kubesim.kernel.time import SECOND, format_time, parse_time
 
 GRACE_NS = 5 * SECOND
 FINALIZER_ESTIMATE_SECONDS = 15
 PODS = "pods"
+GONE = ("NotFound",)
 OK_CONDITIONS = (
     ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
     ("NamespaceDeletionGroupVersionParsingFailure", "ParsedGroupVersions", "All legacy kube types successfully parsed"),
@@ -37,9 +40,9 @@ class Remaining(NamedTuple):
     estimate_seconds: int
 
 
-def namespaced_kinds() -> list[Kind]:
-    """Every namespaced kind but Pods, in the order of the registry."""
-    return [kind for kind in KINDS.all() if kind.namespaced and kind.resource != PODS]
+def namespaced_kinds(view: View) -> list[Kind | Known]:
+    """Every namespaced kind but Pods: the built-in ones in the order of the registry, then the custom ones."""
+    return [*(kind for kind in KINDS.all() if kind.namespaced and kind.resource != PODS), *view.derived(Discovery).namespaced()]
 
 
 class NamespaceController(ControllerBase):
@@ -48,6 +51,7 @@ class NamespaceController(ControllerBase):
     name = "namespace-controller"
     resource = "namespaces"
     watches: Mapping[str, Mapper] = {"namespaces": own_key}
+    derives: Sequence[Callable[[Any], Any]] = (Discovery,)
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, int]] = {}  # name -> the version last seen, and when the next pass is due
@@ -70,7 +74,7 @@ class NamespaceController(ControllerBase):
             self._seen[key] = (version, now_ns + (delay_ns or 0))
             return Again(delay_ns)
 
-        return Result([_Pass(namespace, now_ns, again).begin()])
+        return Result([_Pass(namespace, now_ns, again, namespaced_kinds(view)).begin()])
 
 
 def _collection(resource: str, namespace: str) -> Request:
@@ -80,11 +84,12 @@ def _collection(resource: str, namespace: str) -> Request:
 class _Pass:
     """One pass over a namespace: each step gives the requests whose answers the next one needs."""
 
-    def __init__(self, namespace: Object, now_ns: int, again: Callable[[int | None], Again]) -> None:
+    def __init__(self, namespace: Object, now_ns: int, again: Callable[[int | None], Again], kinds: Sequence[Kind | Known]) -> None:
         self.namespace = namespace
         self.name: str = namespace["metadata"]["name"]
         self.now_ns = now_ns
         self.again = again
+        self.kinds = kinds
         self.lists: list[Object] = []
         self.estimate_seconds = 0
 
@@ -103,17 +108,19 @@ class _Pass:
         """Go on with everything else only when no Pod is left; then count what is left of that."""
         if left["items"]:
             return self.report(_remaining([(KINDS.by_resource(PODS), left)], self.name, self.estimate_seconds))
-        kinds = namespaced_kinds()
-        deletions = Burst([_collection(kind.resource, self.name) for kind in kinds])
-        return [deletions, Burst([list_(kind.resource, self.name) for kind in kinds], on_success=self.rest_left)]
+        deletions = Burst([_collection(kind.resource, self.name) for kind in self.kinds], expected=GONE)
+        return [deletions, Burst([list_(kind.resource, self.name) for kind in self.kinds], self.rest_left, self.not_served, expected=GONE)]
+
+    def not_served(self, error: ApiError) -> Sequence[Intent]:
+        """A custom resource whose definition has gone in the meantime has nothing left."""
+        return self.rest_left({"items": []})
 
     def rest_left(self, left: Object) -> Sequence[Intent]:
         """Report when the last list is there."""
         self.lists.append(left)
-        kinds = namespaced_kinds()
-        if len(self.lists) < len(kinds):
+        if len(self.lists) < len(self.kinds):
             return ()
-        return self.report(_remaining(list(zip(kinds, self.lists, strict=True)), self.name, 0))
+        return self.report(_remaining(list(zip(self.kinds, self.lists, strict=True)), self.name, 0))
 
     def report(self, left: Remaining) -> Sequence[Intent]:
         """Write the conditions; then finalize, or say when to look again."""
@@ -134,7 +141,7 @@ def _grace_seconds(pods: Sequence[Object]) -> int:
     return max((pod["spec"].get("terminationGracePeriodSeconds") or 0 for pod in running), default=0)
 
 
-def _remaining(lists: Sequence[tuple[Kind, Object]], name: str, estimate: int) -> Remaining:
+def _remaining(lists: Sequence[tuple[Kind | Known, Object]], name: str, estimate: int) -> Remaining:
     """Count what the lists show; without a finalizer and without time to wait for, an instance that is left is an error."""
     resources: dict[str, int] = {}
     finalizers: dict[str, int] = {}

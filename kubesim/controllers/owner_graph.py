@@ -13,6 +13,7 @@ from typing import NamedTuple
 from kubesim.api.kinds import KINDS
 from kubesim.apiserver.requests import Object
 from kubesim.client.informer import Informer, KeyedHandler, looks_at
+from kubesim.controllers.discovery import Discovery
 from kubesim.controllers.view import OWNER_GRAPH, Caches
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -33,17 +34,6 @@ def watched_resources() -> tuple[str, ...]:
     return tuple(sorted(kind.resource for kind in KINDS.all() if kind.resource not in IGNORED))
 
 
-def owner_of(reference: Object, namespace: str) -> Owner | None:
-    """Where a reference points: into the dependent's own namespace, for a namespaced kind.
-
-    None for an unknown kind, and for a namespaced owner of a cluster-scoped dependent.
-    """
-    kind = KINDS.find_gvk(reference["apiVersion"], reference["kind"])
-    if kind is None or (kind.namespaced and not namespace):
-        return None
-    return Owner(kind.resource, f"{namespace}/{reference['name']}" if kind.namespaced else reference["name"])
-
-
 def has_finalizer(obj: Object, finalizer: str) -> bool:
     """Whether the object has the finalizer."""
     return finalizer in (obj["metadata"].get("finalizers") or ())
@@ -57,15 +47,30 @@ def is_waiting_for_dependents(obj: Object) -> bool:
 class OwnerGraph:
     """The derived view: ``dependents[owner uid]`` are (resource, key) -> whether the dependent blocks its owner's deletion."""
 
-    __slots__ = ("_caches", "dependents", "touched")
+    __slots__ = ("_caches", "_discovery", "dependents", "touched")
 
     def __init__(self, caches: Caches) -> None:
         self.dependents: dict[str, dict[Dependent, bool]] = {}
         self.touched: list[str] = []
         self._caches = caches
+        self._discovery = caches.derived(Discovery)
         for resource in watched_resources():
-            informer = caches.informer(resource)
-            informer.add_keyed_handler(self._listener(resource, informer))
+            self._watch(resource)
+        self._discovery.on_new.append(self._watch)
+
+    def _watch(self, resource: str) -> None:
+        informer = self._caches.informer(resource)
+        informer.add_keyed_handler(self._listener(resource, informer))
+
+    def owner_of(self, reference: Object, namespace: str) -> Owner | None:
+        """Where a reference points: into the dependent's own namespace, for a namespaced kind.
+
+        None for an unknown kind, and for a namespaced owner of a cluster-scoped dependent.
+        """
+        kind = self._discovery.find(reference["apiVersion"], reference["kind"])
+        if kind is None or (kind.namespaced and not namespace):
+            return None
+        return Owner(kind.resource, f"{namespace}/{reference['name']}" if kind.namespaced else reference["name"])
 
     def blocking(self, uid: str) -> list[Dependent]:
         """The dependents that block a foreground deletion."""
@@ -116,7 +121,7 @@ class OwnerGraph:
 
     def _is_solid(self, reference: Object, namespace: str) -> bool:
         """Whether the cache shows the owner, and not in a foreground deletion."""
-        place = owner_of(reference, namespace)
+        place = self.owner_of(reference, namespace)
         if place is None:
             return True  # nothing to be done about it
         owner = self._caches.get(place.resource, place.key)
@@ -131,7 +136,7 @@ class OwnerGraph:
 
     def _look_at_owner(self, reference: Object, namespace: str) -> None:
         """A dependent blocks its owner no more: if that is being deleted in the foreground, it may go now."""
-        place = owner_of(reference, namespace)
+        place = self.owner_of(reference, namespace)
         owner = self._caches.get(place.resource, place.key) if place is not None else None
         if place is not None and owner is not None and owner["metadata"]["uid"] == reference["uid"] and is_waiting_for_dependents(owner):
             self.touched.append(f"delete {place.resource} {place.key}")

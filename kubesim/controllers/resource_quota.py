@@ -7,7 +7,8 @@ Upstream: pkg/controller/resourcequota (resource_quota_controller.go, resource_q
 minutes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from kubesim.api import quantity
 from kubesim.api.kinds import KINDS
@@ -15,6 +16,7 @@ from kubesim.apiserver.quota import PLAIN_COUNTS, RESOURCE, Usage, added, count_
 from kubesim.apiserver.requests import Object, update
 from kubesim.client.informer import looks_at
 from kubesim.controllers.contract import DONE, ControllerBase, Mapper, Result, View, own_key
+from kubesim.controllers.discovery import Discovery
 from kubesim.controllers.owned_pods import ENDED
 
 IGNORED = frozenset(("events",))
@@ -48,16 +50,31 @@ def _changes_usage(resource: str, old: Object, new: Object) -> bool:
     return resource in (CLAIMS, SERVICES) and old.get("spec") is not new.get("spec") and old.get("spec") != new.get("spec")
 
 
+def on_quota(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
+    """A quota that came, went or wants something else; its status is written by charges too, which are right as they are.
+
+    A count from caches that have yet to see what was just charged would give it back.
+    """
+    if old is not None and new is not None and old["spec"].get("hard") == new["spec"].get("hard"):
+        return ()
+    return own_key(view, old, new)
+
+
 class ResourceQuotaController(ControllerBase):
     """Reconciles ResourceQuotas by ``namespace/name``."""
 
     name = "resourcequota-controller"
     resource = RESOURCE
     rationed = frozenset((RESOURCE,))
+    derives: Sequence[Callable[[Any], Any]] = (Discovery,)
 
     def __init__(self) -> None:
         self.counted = counted_resources()
-        self.watches: Mapping[str, Mapper] = {resource: mapper_of(resource) for resource in self.counted} | {RESOURCE: own_key}
+        self.watches: Mapping[str, Mapper] = {resource: mapper_of(resource) for resource in self.counted} | {RESOURCE: on_quota}
+
+    def custom(self, resource: str) -> Mapper:
+        """Custom resources are counted by ``count/<plural>.<group>``."""
+        return mapper_of(resource)
 
     def reconcile(self, key: str, view: View, now_ns: int) -> Result:
         """Count, and write what differs."""
@@ -73,7 +90,7 @@ class ResourceQuotaController(ControllerBase):
 
     def _used(self, quota: Object, hard: Mapping[str, str], view: View, now_ns: int) -> Usage:
         total: Usage = dict.fromkeys(hard, "0")
-        for resource in self.counted:
+        for resource in (*self.counted, *(known.resource for known in view.derived(Discovery).namespaced())):
             if not any(_is_about(name, resource) for name in hard):
                 continue
             for obj in view.list(resource, quota["metadata"]["namespace"]):

@@ -24,6 +24,7 @@ from kubesim.client.expectations import Expectations
 from kubesim.client.informer import GONE, Informer, InformerFactory
 from kubesim.client.workqueue import WorkQueue
 from kubesim.controllers.contract import Again, Burst, Controller, EventIntent, Intent, Mapper, Result
+from kubesim.controllers.discovery import Discovery
 from kubesim.controllers.ration import Ration
 from kubesim.controllers.view import Caches
 from kubesim.kernel import MILLISECOND, Kernel, Wakeup
@@ -66,6 +67,7 @@ class ControllerManager:
         self.caches = Caches(self.informers.informer)
         self.observers: list[Observer] = []  # told of every reconcile before it happens
         self.workers = [_Worker(self, controller) for controller in controllers]
+        self._fans: dict[str, _Fan] = {}
         names = [controller.name for controller in controllers]
         if len(set(names)) < len(names):
             raise ValueError(f"controllers: every name may occur once, got {names}")
@@ -77,8 +79,23 @@ class ControllerManager:
             worker.wire(fans)
         for resource, fan in fans.items():
             self.caches.informer(resource).add_handler(fan.on_change)
+        self._fans = fans
+        discovery = self.caches.built(Discovery)
+        if discovery is not None:  # a controller is about every kind
+            discovery.on_new.append(self._watch_custom)
         self.informers.start()
         self.informers.when_synced(self._go)
+
+    def _watch_custom(self, resource: str) -> None:
+        """A custom resource is served: the controllers that are about every kind watch it, too."""
+        if resource in self._fans:
+            return
+        for worker in self.workers:
+            mapper = worker.controller.custom(resource)
+            if mapper is not None:
+                worker.watch(resource, mapper, self._fans)
+        if resource in self._fans:
+            self.caches.informer(resource).add_handler(self._fans[resource].on_change)
 
     def _go(self) -> None:
         for worker in self.workers:
@@ -188,15 +205,18 @@ class _Worker:
             caches.derived(build)
         self._fans = fans
         for resource, mapper in self.controller.watches.items():
-            self._informers[resource] = caches.informer(resource)
-            fan = fans.get(resource)
-            if fan is None:
-                fan = fans[resource] = _Fan(caches.informer(resource))
-            controller = self.controller
-            entry = (mapper, self.view, self._adder(resource))
-            fan.add(entry, resource in controller.only_deleted, controller.owner_kinds.get(resource))
-            if resource == self.controller.resource:
-                fan.keepers.append(self.expectations)
+            self.watch(resource, mapper, fans)
+
+    def watch(self, resource: str, mapper: Mapper, fans: dict[str, _Fan]) -> None:
+        """Have a place in the fan of a resource."""
+        self._informers[resource] = self.manager.caches.informer(resource)
+        fan = fans.get(resource)
+        if fan is None:
+            fan = fans[resource] = _Fan(self._informers[resource])
+        controller = self.controller
+        fan.add((mapper, self.view, self._adder(resource)), resource in controller.only_deleted, controller.owner_kinds.get(resource))
+        if resource == self.controller.resource:
+            fan.keepers.append(self.expectations)
 
     def go(self) -> None:
         """The caches are filled: work."""

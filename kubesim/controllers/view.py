@@ -68,3 +68,7 @@ class Caches:
         if known is None:
             known = self._derived[build] = build(self)
         return known
+
+    def built(self, build: Callable[["Caches"], Derived]) -> Derived | None:
+        """The derived view of ``build`` if somebody has asked for it. O(1)."""
+        return self._derived.get(build)
