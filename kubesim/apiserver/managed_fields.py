@@ -32,12 +32,11 @@ KEY = "managedFields"
 BEFORE_FIRST_APPLY = "before-first-apply"
 KUBECTL = "kubectl"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-NOBODYS: tuple[Path, ...] = tuple(
-    ("f:metadata", f"f:{name}")
-    for name in (
-        "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion",
-    )
+NOBODYS_NAMES = (
+    "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion",
 )  # fmt: skip
+NOBODYS: tuple[Path, ...] = tuple(("f:metadata", f"f:{name}") for name in NOBODYS_NAMES)
+CREATED_MAX = 1024
 NOBODYS_OWN: tuple[Path, ...] = (("f:apiVersion",), ("f:kind",), ("f:metadata",))
 REPLICAS: Paths = frozenset((("f:spec", "f:replicas"),))
 _SCALE = "io.k8s.api.autoscaling.v1.Scale"
@@ -115,12 +114,21 @@ def _stripped(managed: Managed, manager: str) -> Managed:
     return Managed(claims, managed.times)
 
 
+_LEAVES: dict[type, Any] = {str: "", int: 0, bool: False, float: 0.5, type(None): None}
+
+
+def _shape(value: Any) -> Any:
+    """A value without its scalars outside of lists: which keys there are, of which type, and the lists in full."""
+    return {key: _shape(each) for key, each in value.items()} if isinstance(value, dict) else _LEAVES.get(value.__class__, value)
+
+
 class FieldTracker:
     """The managers of a server's objects. ``is_on``: track every write, not only those to objects that have managers."""
 
     def __init__(self, server: "ApiServer", is_on: bool) -> None:
         self._server = server
         self.is_on = is_on
+        self._created: dict[bytes, Object] = {}  # shape of a new object -> the one entry of its managers
         self.managers: dict[str, str] = {}  # user -> its program, where one program is many users: the controllers
 
     # -- writes --
@@ -131,6 +139,9 @@ class FieldTracker:
             return obj
         if is_reset(obj["metadata"].get(KEY)) or not self.is_on:
             return _with(obj, Managed({}, {}))
+        known = self._first_entry(resource, request, obj)
+        if known is not None:
+            return known
         try:
             managed = self._updated(resource, request, obj, None, _managed(obj, None, ""))
         except (ApiError, ValueError):
@@ -138,6 +149,35 @@ class FieldTracker:
                 raise
             return obj  # a list without its keys: its validation says so
         return _with(obj, managed)
+
+    def _first_entry(self, resource: Resource, request: Request, obj: Object) -> Object | None:
+        """What ``created`` makes of an object that brings no managers, found by the object's shape; None: ask in full.
+
+        The paths of a new object hang on its keys, on which values are null, and on what is in its lists (keys of maps, items of sets).
+        """
+        metadata = obj["metadata"]
+        if KEY in metadata:
+            return None
+        bare = {key: value for key, value in metadata.items() if key not in NOBODYS_NAMES}
+        manager = self._manager(request)
+        try:
+            key = orjson.dumps([resource.name, manager, request.subresource, _shape({**obj, "metadata": bare})])
+        except orjson.JSONEncodeError:
+            return None
+        fields = self._created.get(key)
+        if fields is None:
+            try:
+                managed = self._updated(resource, request, obj, None, Managed({}, {}))
+            except (ApiError, typed.Invalid):
+                return None
+            if len(managed.claims) != 1:
+                return None
+            if len(self._created) >= CREATED_MAX:
+                del self._created[next(iter(self._created))]
+            (entry,) = entries.encode(managed)
+            fields = self._created[key] = entry
+        entry = {name: self._server.now_text() if name == "time" else value for name, value in fields.items()}
+        return {**obj, "metadata": {**metadata, KEY: [entry]}}
 
     def changed(self, resource: Resource, request: Request, new: Object, old: Object) -> Object:
         """The new state with its managers brought up to date."""
@@ -164,9 +204,13 @@ class FieldTracker:
         candidate = {**obj, "metadata": {**obj["metadata"], KEY: old_entries}}
         return candidate if meta.same_but_version(candidate, old) else obj
 
-    def _updated(self, resource: Resource, request: Request, new: Object, old: Object | None, managed: Managed) -> Managed:
+    def _manager(self, request: Request) -> str:
+        """Whose change a request is."""
         name = request.options.get("fieldManager") or request.options.get("defaultManager")
-        name = name or self.managers.get(request.user, request.user) or "unknown"
+        return name or self.managers.get(request.user, request.user) or "unknown"
+
+    def _updated(self, resource: Resource, request: Request, new: Object, old: Object | None, managed: Managed) -> Managed:
+        name = self._manager(request)
         manager = entries.identity(name, UPDATE, resource.api_version, request.subresource)
         before = _bare(old if old is not None else {}, resource)
         return self._taken(resource, request.subresource, new, before, managed, manager)

@@ -5,6 +5,7 @@ from typing import Any
 from kubesim.api.errors import bad_request
 from kubesim.api.kinds.contract import Kind
 from kubesim.apiserver import decoding
+from kubesim.apiserver.known_bodies import KnownBodies
 from kubesim.server.apiserver import protobuf
 from kubesim.server.apiserver.call import Call
 from kubesim.server.apiserver.media import JSON, PROTOBUF, YAML, content_type_of, unsupported_body, unsupported_patch
@@ -17,6 +18,8 @@ PATCH_TYPES = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
+
+_known = KnownBodies()
 
 
 def media_of(call: Call) -> str:
@@ -45,8 +48,18 @@ def decode_object(call: Call, kind: Kind) -> Object:
     media = media_of(call)
     if media == PROTOBUF:
         return decoding.decoded(kind, protobuf.decode(call.body))
-    text = decoding.JSON if media == JSON else decoding.YAML
-    return decoding.decode_object(kind, call.body, text, call.query.get("fieldValidation", ""), call.warn, call.keep)
+    validation = call.query.get("fieldValidation", "")
+    if media != JSON or kind.is_custom or kind.verbatim_fields or validation == decoding.IGNORE:
+        text = decoding.JSON if media == JSON else decoding.YAML
+        return decoding.decode_object(kind, call.body, text, validation, call.warn, call.keep)
+    found, key = _known.find(kind.schema, call.body)
+    if found is not None:
+        return found
+    warned = len(call.warnings)
+    obj = decoding.decode_object(kind, call.body, decoding.JSON, validation, call.warn, call.keep)
+    if key is not None and len(call.warnings) == warned and call.decoded is None and isinstance(obj.get("metadata"), dict):
+        _known.remember(key, obj)
+    return obj
 
 
 def decode_any(call: Call) -> Object:
