@@ -5,11 +5,13 @@ get the same admitted ``spec`` again, the very same dict. An entry holds as long
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from kubesim.apiserver.admission.contract import CREATE, Attributes, Object, Plugin, Policy
 
 TEMPLATES_MAX = 4096
+Runs = tuple[tuple[bool, tuple[Plugin, ...]], ...]
 
 
 class AdmissionChain:
@@ -19,20 +21,19 @@ class AdmissionChain:
         self.plugins = tuple(plugins)
         self.policy_revision = 0
         self._policy = policy
-        self._chosen: dict[tuple[str, str], tuple[tuple[Plugin, ...], tuple[Plugin, ...], tuple[Plugin, ...]]] = {}
+        self._chosen: dict[tuple[str, str], tuple[Runs, tuple[Plugin, ...]]] = {}
         self._templates: dict[tuple[str, str, int], tuple[int, Any, Any, bool]] = {}  # ..., and whether nothing else is asked
+        self._later: dict[tuple[int, str, str, int], tuple[int, Any, Any]] = {}  # the same for later runs of plugins, by their place
 
-    def _choose(self, operation: str, resource: str) -> tuple[tuple[Plugin, ...], tuple[Plugin, ...], tuple[Plugin, ...]]:
-        """The plugins of an operation: those asked once per template, the other mutating ones, the validating ones."""
+    def _choose(self, operation: str, resource: str) -> tuple[Runs, tuple[Plugin, ...]]:
+        """The plugins of an operation: the mutating ones in runs of those asked once per template and others, and the validating ones."""
         key = (operation, resource)
         chosen = self._chosen.get(key)
         if chosen is None:
             fit = [plugin for plugin in self.plugins if operation in plugin.operations and resource in (plugin.resources or (resource,))]
             mutating = [plugin for plugin in fit if plugin.mutate is not None]
-            count = 0
-            while operation == CREATE and count < len(mutating) and mutating[count].of_template:
-                count += 1
-            chosen = (tuple(mutating[:count]), tuple(mutating[count:]), tuple(_validating(fit, operation, resource)))
+            runs = groupby(mutating, lambda plugin: operation == CREATE and plugin.of_template)
+            chosen = (tuple((once, tuple(plugins)) for once, plugins in runs), tuple(_validating(fit, operation, resource)))
             self._chosen[key] = chosen
         return chosen
 
@@ -49,39 +50,48 @@ class AdmissionChain:
 
     def mutate(self, attributes: Attributes) -> Object:
         """The object after all mutating plugins; raises the ApiError of the first that refuses."""
-        once, always, _ = self._choose(attributes.operation, attributes.resource.name)
-        if once:
-            attributes.obj = self._with_template(once, attributes)
-        for plugin in always:
-            assert plugin.mutate is not None
-            attributes.obj = plugin.mutate(attributes, self._policy)
+        for place, (once, plugins) in enumerate(self._choose(attributes.operation, attributes.resource.name)[0]):
+            if once:
+                attributes.obj = self._with_template(plugins, attributes, place)
+                continue
+            for plugin in plugins:
+                assert plugin.mutate is not None
+                attributes.obj = plugin.mutate(attributes, self._policy)
         obj: Object = attributes.obj
         return obj
 
     def validate(self, attributes: Attributes) -> None:
         """Ask all validating plugins; raises the ApiError of the first that refuses."""
-        for plugin in self._choose(attributes.operation, attributes.resource.name)[2]:
+        for plugin in self._choose(attributes.operation, attributes.resource.name)[1]:
             assert plugin.validate is not None
             plugin.validate(attributes, self._policy)
 
-    def _with_template(self, plugins: tuple[Plugin, ...], attributes: Attributes) -> Object:
+    def _with_template(self, plugins: tuple[Plugin, ...], attributes: Attributes, place: int) -> Object:
         obj: Object = attributes.obj
         spec = obj.get("spec")
-        key = (attributes.resource.name, attributes.namespace, id(spec))
-        entry = self._templates.get(key)
+        name, namespace = attributes.resource.name, attributes.namespace
+        entry = self._later.get((place, name, namespace, id(spec))) if place else self._templates.get((name, namespace, id(spec)))
         if entry is not None and entry[0] == self.policy_revision:
             return obj if entry[2] is spec else {**obj, "spec": entry[2]}
         for plugin in plugins:
             assert plugin.mutate is not None
             attributes.obj = plugin.mutate(attributes, self._policy)
         admitted: Object = attributes.obj
-        templates = self._templates
-        if entry is None and len(templates) >= TEMPLATES_MAX:
-            del templates[next(iter(templates))]
-        _, always, validating = self._choose(CREATE, attributes.resource.name)
-        # Keeps the spec alive, so that its id is not used again.
-        templates[key] = (self.policy_revision, spec, admitted.get("spec"), not always and not validating)
+        # An entry keeps the spec alive, so that its id is not used again.
+        if place:
+            _keep(self._later, (place, name, namespace, id(spec)), (self.policy_revision, spec, admitted.get("spec")))
+        else:
+            runs, validating = self._choose(CREATE, name)
+            is_all = len(runs) == 1 and not validating
+            _keep(self._templates, (name, namespace, id(spec)), (self.policy_revision, spec, admitted.get("spec"), is_all))
         return admitted
+
+
+def _keep(entries: dict[Any, Any], key: Any, entry: Any) -> None:
+    """Remember; the oldest entry goes first."""
+    if key not in entries and len(entries) >= TEMPLATES_MAX:
+        del entries[next(iter(entries))]
+    entries[key] = entry
 
 
 def _validating(plugins: Iterable[Plugin], operation: str, resource: str) -> Iterable[Plugin]:

@@ -218,6 +218,7 @@ class Process:
         config = uvicorn.Config(
             self.app, http=Protocol, ws=SocketProtocol, lifespan="off", log_level=logging.CRITICAL, access_log=False, server_header=False,
             backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=STOP_SECONDS_MAX, interface="asgi3",
+            proxy_headers=False,
         )  # fmt: skip
         config.load()
         config.ssl = context

@@ -5,6 +5,7 @@ kept beside it.
 """
 
 import re
+from asyncio import AbstractEventLoop
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,6 +16,43 @@ KNOWN = frozenset((
 ))  # fmt: skip
 REPLACEMENT = b"TRACE"
 _LINE = re.compile(rb"([A-Z]{1,20}) [^ \r\n]+ HTTP/1\.[01]\r\n")
+
+
+class Joined:
+    """A transport that sends in one piece what is written in one turn of the loop: head and body, or many events.
+
+    Each piece is a TLS record and a system call, which cost more than most answers.
+    """
+
+    __slots__ = ("_loop", "_parts", "_transport")
+
+    def __init__(self, transport: Any, loop: AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send at the end of this turn."""
+        if not self._parts:
+            self._loop.call_soon(self.flush)
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        """Send what has been written."""
+        if self._parts:
+            data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            self._parts.clear()
+            if not self._transport.is_closing():
+                self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is left and close."""
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return bool(self._transport.is_closing())
 
 
 class Protocol(HttpToolsProtocol):
@@ -28,6 +66,13 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         self._certificate = tls.getpeercert() if tls is not None else None
+        self._joined = Joined(transport, self.loop)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer; the task that does so starts in a later turn of the loop, so that it sees what is set here."""
+        super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.transport = self._joined  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a request line with an unknown method is rewritten."""
