@@ -21,6 +21,7 @@ from kubesim.api.errors import ApiError
 from kubesim.api.kinds import KINDS
 from kubesim.api.kinds.parts.privileged import forbid_privileged
 from kubesim.apiserver.server import ApiServer
+from kubesim.client.link import DirectLink
 from kubesim.cluster import apply as applying
 from kubesim.cluster.assemble import Parts, link_of, start_controllers, start_kubelets, start_scheduler
 from kubesim.cluster.config import SEED_MAX, ClusterConfig, configure
@@ -132,12 +133,15 @@ class Process:
         IdentityLease(server, HOST, USER).renew()
         authorizer = AlwaysAllow() if "AlwaysAllow" in flags.authorization_mode.split(",") else Rbac(server)
         chosen = flags.chosen_components()
-        controllers = start_controllers(config, kernel, server, flags.chosen_controllers()) if "controller-manager" in chosen else None
-        scheduler = start_scheduler(config, kernel, server) if "scheduler" in chosen else None
-        kubelets = start_kubelets(config, kernel, server) if "kubelet" in chosen else None
+        links: list[DirectLink] = []
+        controllers = None
+        if "controller-manager" in chosen:
+            controllers = start_controllers(config, kernel, server, flags.chosen_controllers(), links=links)
+        scheduler = start_scheduler(config, kernel, server, links) if "scheduler" in chosen else None
+        kubelets = start_kubelets(config, kernel, server, links) if "kubelet" in chosen else None
         if controllers is not None and scheduler is not None and kubelets is not None:
             link = partial(link_of, config, kernel, server)
-            self.cluster_parts = config, Parts(kernel, etcd, server, controllers, scheduler, kubelets, link)
+            self.cluster_parts = config, Parts(kernel, etcd, server, controllers, scheduler, kubelets, link, links)
         virtual.run(kernel, kernel.now_ns + BOOT_NS_MAX, until_quiet=True)
         kernel.run_due(EPOCH_NS + BOOT_NS_MAX if is_stepped else max(kernel.now_ns, time.time_ns()))
         self.guest = Stepped(kernel, loop) if is_stepped else Guest(kernel, loop, flags.time_scale)
