@@ -6,12 +6,12 @@ from typing import Any
 from kubesim.api import field
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
-from kubesim.api.kinds.parts.admission_rules import FAILURE_POLICIES, default_policy_spec, match_errors
+from kubesim.api.kinds.parts.admission_policies import PARAMETER_KIND, policy_errors
+from kubesim.api.kinds.parts.admission_rules import default_policy_spec
 from kubesim.api.kinds.parts.cells import size
-from kubesim.api.kinds.parts.checks import choice_errors
 from kubesim.api.kinds.parts.columns import AGE, NAME
-from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
-from kubesim.api.kinds.parts.shape import changed_spec, get_in, keep_all_but_bare_status, keep_status, without_status
+from kubesim.api.kinds.parts.metadata import metadata_update_errors
+from kubesim.api.kinds.parts.shape import changed_spec, keep_all_but_bare_status, keep_status, without_status
 
 Object = dict[str, Any]
 
@@ -21,26 +21,13 @@ def _default(policy: Object) -> Object:
 
 
 def _validate(policy: Object) -> Sequence[FieldError]:
-    spec = policy.get("spec") or {}
-    wrong = metadata_errors(policy, namespaced=False)
-    wrong += choice_errors(spec.get("failurePolicy"), "spec.failurePolicy", FAILURE_POLICIES)
-    if spec.get("matchConstraints") is None:
-        wrong.append(field.required("spec.matchConstraints"))
-    else:
-        wrong += match_errors(spec["matchConstraints"], "spec.matchConstraints")
-        if not spec["matchConstraints"].get("resourceRules"):
-            wrong.append(field.required("spec.matchConstraints.resourceRules"))
+    spec, wrong = policy.get("spec") or {}, policy_errors(policy)
     if not spec.get("validations") and not spec.get("auditAnnotations"):
         wrong.append(field.required("spec.validations", "validations or auditAnnotations must be non-empty"))
     for index, validation in enumerate(spec.get("validations") or ()):
         if not (validation.get("expression") or "").strip():
             wrong.append(field.required(f"spec.validations[{index}].expression", "expression is not specified"))
     return wrong
-
-
-def _kind_cell(policy: Object, now_ns: int) -> str:
-    kind = get_in(policy, "spec", "paramKind")
-    return f"{kind.get('apiVersion', '')}/{kind.get('kind', '')}" if kind else "<unset>"
 
 
 KIND = Kind(
@@ -59,6 +46,6 @@ KIND = Kind(
     default=_default,
     validate=_validate,
     validate_update=metadata_update_errors,
-    columns=(NAME, Column("Validations", "integer", size("spec", "validations")), Column("ParamKind", "string", _kind_cell), AGE),
+    columns=(NAME, Column("Validations", "integer", size("spec", "validations")), PARAMETER_KIND, AGE),
     allow_unconditional_update=False,
 )
