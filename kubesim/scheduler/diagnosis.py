@@ -24,7 +24,19 @@ NO_NODES = "no nodes available to schedule pods"
 class Diagnosis:
     """The outcome of all filters on all nodes. ``filter_N`` (int16) is the index of the rejecting filter, or FITS, OUTSIDE, GONE."""
 
-    __slots__ = ("_counts", "_filters", "_messages", "_names_plugins", "_plugins", "_table", "code_N", "filter_N", "memo", "pre_filter")
+    __slots__ = (
+        "_counts",
+        "_filters",
+        "_messages",
+        "_names_plugins",
+        "_plugins",
+        "_resolvable",
+        "_table",
+        "code_N",
+        "filter_N",
+        "memo",
+        "pre_filter",
+    )
 
     def __init__(
         self,
@@ -39,6 +51,7 @@ class Diagnosis:
         self._counts: dict[tuple[int, int], int] | None = None  # (filter, code) -> rows, in this order
         self._messages: dict[str, str] = {}
         self._plugins: tuple[str, ...] | None = None
+        self._resolvable: Any = None
         self._table = table
         self._filters = filters
         self._names_plugins = names_plugins  # the plugins whose PreFilter restricted the names
@@ -69,12 +82,19 @@ class Diagnosis:
         self.filter_N[rows] = FITS
 
     def changed(self, verdicts: Mapping[int, tuple[int, int]]) -> "Diagnosis":
-        """The diagnosis after some rows' verdicts, (filter or FITS, code), became others. O(N) copies, nobody is asked."""
+        """The diagnosis after some rows' verdicts, (filter or FITS, code), became others. O(verdicts) when none did, else O(N) copies;
+        nobody is asked."""
         counts = self._count()
         after = Diagnosis.__new__(Diagnosis)
-        after.memo, after._messages, after._plugins = {}, {}, None
+        after.memo = {}
         after._table, after._filters = self._table, self._filters
         after._names_plugins, after.pre_filter = self._names_plugins, self.pre_filter
+        verdicts = {row: verdict for row, verdict in verdicts.items() if verdict != (self.filter_N[row], self.code_N[row])}
+        if not verdicts:
+            after._messages, after._plugins, after._resolvable, after._counts = self._messages, self._plugins, self._resolvable, counts
+            after.filter_N, after.code_N = self.filter_N, self.code_N
+            return after
+        after._messages, after._plugins, after._resolvable = {}, None, None
         after.filter_N, after.code_N = self.filter_N.copy(), self.code_N.copy()
         moved = dict(counts)
         for row, (index, code) in verdicts.items():
@@ -126,7 +146,12 @@ class Diagnosis:
         return [(self._meaning(index, code), count) for (index, code), count in self._count().items()]
 
     def resolvable_rows(self) -> Any:
-        """The rows that were rejected for something that removing Pods may cure, ascending. O(N)."""
+        """The rows that were rejected for something that removing Pods may cure, ascending. O(N) the first time."""
+        if self._resolvable is None:
+            self._resolvable = self._find_resolvable()
+        return self._resolvable
+
+    def _find_resolvable(self) -> Any:
         if self.pre_filter is not None:
             return np.flatnonzero(self.filter_N != GONE) if self.pre_filter[1].is_resolvable else np.zeros(0, np.int64)
         found_N = np.zeros(len(self.filter_N), bool)

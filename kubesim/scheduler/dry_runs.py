@@ -21,6 +21,7 @@ from kubesim.scheduler.trial import Trial
 
 BUDGETS = "poddisruptionbudgets"
 UNKNOWN, CANDIDATE, REJECTED = 0, 1, 2
+CLASSES_MAX = 4096
 WINDOW_FACTOR = 2  # a search looks at so many times the rows that it needs, then at so many times as many
 
 
@@ -43,7 +44,11 @@ class DryRuns:
         self._objects = objects
         self._outcome_N = np.full(self._table.capacity, None, object)
         self._kind_N = np.zeros(self._table.capacity, np.uint8)  # UNKNOWN: no outcome
-        self._measures_5N = np.zeros((5, self._table.capacity), np.int64)  # of candidates
+        # Candidates of equal measures are one class, so that the best of many is found among a few.
+        self._class_N = np.zeros(self._table.capacity, np.int64)
+        self._measures_of_class: list[tuple[int, ...]] = []
+        self._class_of_measures: dict[tuple[int, ...], int] = {}
+        self._has_violations = False  # of any class
         self._promised: list[int] = []
         self._position = (-1, -1, -1, -1)
 
@@ -54,9 +59,11 @@ class DryRuns:
         nodes, pods, starts, budgets = self._position
         is_alone = all(plugin.filter_scope is not Scope.CLUSTER for plugin, _ in self._state.filters)
         changed, started = table.changed_rows(nodes, pods), table.start_log.since(starts)
-        if not is_alone or changed is None or started is None or budgets != position[3]:
+        is_full = len(self._measures_of_class) > CLASSES_MAX
+        if not is_alone or changed is None or started is None or budgets != position[3] or is_full:
             self._outcome_N[:] = None
             self._kind_N[:] = UNKNOWN
+            self._measures_of_class, self._class_of_measures, self._has_violations = [], {}, False
         else:
             for row in changed + started:
                 self._forget(row)
@@ -77,31 +84,34 @@ class DryRuns:
         After ``refresh``. Rows whose outcome is remembered cost what numpy takes to look at them.
         """
         looked_at = WINDOW_FACTOR * wanted
+        kinds = self._kind_N[rows[:looked_at]]
         while True:
-            kinds = self._kind_N[rows[:looked_at]]
             is_candidate = kinds == CANDIDATE
             end = self._end(rows, is_candidate, wanted)
-            unknown = rows[:end][kinds[:end] == UNKNOWN]
+            unknown = np.flatnonzero(kinds[:end] == UNKNOWN)
             if not len(unknown):
                 if end < looked_at or looked_at >= len(rows):
                     break
                 looked_at *= WINDOW_FACTOR
+                kinds = self._kind_N[rows[:looked_at]]
                 continue
-            for row in unknown[: max(wanted, 1)].tolist():
-                self._remember(row, self._outcome(pod, row))
+            for place in unknown[: max(wanted, 1)].tolist():
+                row = int(rows[place])
+                kinds[place] = self._remember(row, self._outcome(pod, row))
         found = rows[:end][is_candidate[:end]]
         if not len(found):
             return None
-        best = found
-        for measure_N in self._measures_5N:
-            measured = measure_N[best]
-            best = best[measured == measured.min()]
+        classes = self._class_N[found]
+        best_class = min(np.flatnonzero(np.bincount(classes)).tolist(), key=self._measures_of_class.__getitem__)
+        best = found[classes == best_class]
         return Preemption(self._outcome_N[found], self._outcome_N[best], self._outcome_N[best.min()])
 
     def _end(self, rows: Any, is_candidate: Any, wanted: int) -> int:
         """How many rows it takes to have enough of the candidates that are known."""
-        places = np.flatnonzero(is_candidate)
-        clean = places[self._measures_5N[0][rows[places]] == 0]
+        places = clean = np.flatnonzero(is_candidate)
+        if self._has_violations:
+            violates = np.array([measures[0] > 0 for measures in self._measures_of_class], bool)
+            clean = places[~violates[self._class_N[rows[places]]]]
         if len(places) < wanted or not len(clean):
             return len(is_candidate)
         return int(max(places[wanted - 1], clean[0])) + 1
@@ -115,13 +125,21 @@ class DryRuns:
                 counts[outcome] = counts.get(outcome, 0) + 1
         return list(counts.items())
 
-    def _remember(self, row: int, outcome: Candidate | Rejection) -> None:
+    def _remember(self, row: int, outcome: Candidate | Rejection) -> int:
+        """Keep an outcome; its kind."""
         self._outcome_N[row] = outcome
+        kind = REJECTED
         if isinstance(outcome, Candidate):
-            self._measures_5N[:, row] = outcome.measures()
-            self._kind_N[row] = CANDIDATE
-        else:
-            self._kind_N[row] = REJECTED
+            measures = outcome.measures()
+            number = self._class_of_measures.get(measures)
+            if number is None:
+                number = self._class_of_measures[measures] = len(self._measures_of_class)
+                self._measures_of_class.append(measures)
+                self._has_violations |= measures[0] > 0
+            self._class_N[row] = number
+            kind = CANDIDATE
+        self._kind_N[row] = kind
+        return kind
 
     def _outcome(self, pod: PodInfo, row: int) -> Candidate | Rejection:
         name = self._table.names[row] or ""
