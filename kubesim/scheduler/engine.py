@@ -265,7 +265,9 @@ class SchedulingEngine:
             decision = Decision(info, SCHEDULED, node_name)
             decision.is_nominated = True
             return decision
-        state = self._with_nominated(info, state)
+        plain = state
+        if self._is_promised_away(info, state):
+            state = self._with_nominated(info, state)
         percentage = self._percentages.get(info.facts.scheduler_name, ALL) if self._sampler is not None else ALL
         if percentage == ALL or self._sampler is None:
             row = state.choose(self._below)
@@ -273,7 +275,7 @@ class SchedulingEngine:
             row = self._sampler.choose(state, info, percentage, self._below)
         if row >= 0:
             return Decision(info, SCHEDULED, self.table.names[row] or "")
-        return self._unschedulable(info, state)
+        return self._unschedulable(info, self._with_nominated(info, state) if state is plain else state)
 
     def _passes_nominated(self, info: PodInfo, state: SignatureState, node_name: str) -> bool:
         """Whether the node that was promised to the Pod takes it; no other is looked at then."""
@@ -287,6 +289,18 @@ class SchedulingEngine:
         found = trial.rejection()
         trial.restore()
         return found is None
+
+    def _is_promised_away(self, info: PodInfo, state: SignatureState) -> bool:
+        """Whether other Pods' nominations close a row that is open otherwise; else they change reasons, but no choice.
+        O(nominated nodes), and a trial for each that is open."""
+        nominator, find, ranking = self.nominator, self.table.find, state.ranking
+        if not len(nominator):
+            return False
+        names = [name for name in nominator.nodes() if (row := find(name)) >= 0 and ranking[row] >= 0]
+        if not names:
+            return False
+        state.update_filters()
+        return bool(closed_by_nominated(state, info, nominator, names))
 
     def _with_nominated(self, info: PodInfo, state: SignatureState) -> SignatureState:
         """The state that respects other Pods' nominations; the same one where they change nothing."""

@@ -6,6 +6,7 @@ plugin answers from the one picture that it knows.
 Upstream: pkg/scheduler/framework/runtime/framework.go (RunFilterPluginsWithNominatedPods).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -77,13 +78,18 @@ class Trial:
         self._table.pod_log.rewind(self._log_end)  # nothing has changed for anybody
 
 
-def closed_by_nominated(state: SignatureState, pod: PodInfo, nominator: Nominator) -> dict[int, tuple[int, int]]:
-    """The rows where the Pods nominated there come first and leave no room: row -> (filter's index, code). O(nominated nodes)."""
+def closed_by_nominated(
+    state: SignatureState, pod: PodInfo, nominator: Nominator, names: Iterable[str] | None = None
+) -> dict[int, tuple[int, int]]:
+    """The rows where the Pods nominated there come first and leave no room: row -> (filter's index, code). O(nominated nodes).
+
+    ``names``: look at these nodes only.
+    """
     closed: dict[int, tuple[int, int]] = {}
     if state.pre_filter is not None:
         return closed
     allowed = state.node_names
-    for name in nominator.nodes():
+    for name in nominator.nodes() if names is None else names:
         row = state.table.find(name)
         if row < 0 or (allowed is not None and name not in allowed) or not nominator.before(pod, name):
             continue
