@@ -11,6 +11,8 @@ Upstream: client-go/tools/cache (shared_informer.go, delta_fifo.go, thread_safe_
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any, TypeVar
 
 from kubesim._core.delivery import changed_parts, deliver
@@ -38,7 +40,7 @@ def looks_at(*parts: str) -> Callable[[Function], Function]:
     """
 
     def declared(function: Function) -> Function:
-        function.looks_at = tuple(tuple(part.split(".")) for part in parts)  # type: ignore[attr-defined]
+        function.looks_at = parts  # type: ignore[attr-defined]
         return function
 
     return declared
@@ -61,7 +63,7 @@ class _Index:
 
     def __init__(self, values_of: IndexFunction) -> None:
         self.values_of = values_of
-        self.looks_at: Sequence[Path] | None = getattr(values_of, "looks_at", None)
+        self.looks_at: Sequence[str] | None = getattr(values_of, "looks_at", None)
         self.buckets: dict[str, dict[str, None]] = {}
 
     def __call__(self, key: str, old: Object | None, new: Object | None) -> None:
@@ -129,13 +131,17 @@ class Informer:
         signal: int | None = getattr(function, "told_by", None)
         if signal is not None:
             return signal
-        looks_at: Sequence[Path] | None = getattr(function, "looks_at", None)
-        if looks_at is None:
-            return EVERY_CHANGE
-        self.parts += tuple(path for path in looks_at if path not in self.parts)
-        if len(self.parts) > PARTS_MAX:
-            raise ValueError(f"informer of {self.resource}: {len(self.parts)} parts are looked at; expected at most {PARTS_MAX}")
-        return sum((FIRST_PART << self.parts.index(path) for path in looks_at), ADDED | GONE)
+        looks_at: Sequence[str] | None = getattr(function, "looks_at", None)
+        return EVERY_CHANGE if looks_at is None else reduce(or_, map(self.part, looks_at), ADDED | GONE)
+
+    def part(self, name: str) -> int:
+        """The bit of ``changed`` that says that a part ("spec", "metadata.labels") is another one."""
+        path = tuple(name.split("."))
+        if path not in self.parts:
+            if len(self.parts) == PARTS_MAX:
+                raise ValueError(f"informer of {self.resource}: {name!r} is one part too many; expected at most {PARTS_MAX}")
+            self.parts += (path,)
+        return FIRST_PART << self.parts.index(path)
 
     def add_index(self, name: str, values_of: IndexFunction) -> None:
         """Keep an index; ``values_of(obj)`` gives a few strings (a tuple or list, cheap to search). O(N) once, when added late.

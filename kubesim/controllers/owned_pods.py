@@ -213,32 +213,29 @@ class OwnedPods:
     @looks_at("metadata.labels", "metadata.ownerReferences", "metadata.deletionTimestamp", "status.phase", "status.conditions")
     def on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
         """Take a change of a Pod into the counts. O(1), O(log n) for owners with minReadySeconds."""
+        group = self._group_of.get(key)
+        if group is not None and old is not None and new is not None:
+            before, after = old["metadata"], new["metadata"]
+            # The very same list of references is the same owner; equal copies only cost the slow way.
+            if before.get("ownerReferences") is after.get("ownerReferences") and before.get("labels") is after.get("labels"):
+                state = state_of(new)
+                if state == group.states[key] and (state != READY or not group.ready_anew(key, new)):
+                    return
+                group.move(key, new, state)
+                self.changed, self.orphan = (group,), None
+                self._pods.changed |= OWNED_PODS
+                return
         self.changed = ()
         self.orphan = None
-        self._take(key, old, new)
+        if new is None:
+            self._leave(key, group, old)
+        else:
+            self._join(key, group, old, new)
         if self.changed or self.orphan is not None:
             self._pods.changed |= OWNED_PODS
 
-    def _take(self, key: str, old: Object | None, new: Object | None) -> None:
-        group = self._group_of.get(key)
-        if new is None:
-            self._leave(key, group, old)
-            return
-        metadata = new["metadata"]
-        # The very same list of references is the same owner; equal copies only cost the slow way.
-        if group is not None and old is not None and old["metadata"].get("ownerReferences") is metadata.get("ownerReferences"):
-            state = state_of(new)
-            if old["metadata"].get("labels") is not metadata.get("labels"):
-                group.set(key, new, state, frozenset((metadata.get("labels") or {}).items()))
-                self.changed = (group,)
-            elif state != group.states[key] or (state == READY and group.ready_anew(key, new)):
-                group.move(key, new, state)
-                self.changed = (group,)
-            return
-        self._join(key, group, old, new)
-
     def _join(self, key: str, before: PodGroup | None, old: Object | None, new: Object) -> None:
-        """A Pod is new here, or has no controller, or may have another one."""
+        """A Pod is new here, or has no controller, or may have another one, or other labels."""
         metadata = new["metadata"]
         owner = controller_of(new)
         if before is not None and (owner is None or owner["uid"] != before.owner["uid"]):

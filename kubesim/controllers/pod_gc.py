@@ -11,10 +11,11 @@ from typing import Any
 
 from kubesim.api.errors import ApiError
 from kubesim.apiserver.requests import Object, delete, get
-from kubesim.client.informer import looks_at
+from kubesim.client.informer import looks_at, told_by
 from kubesim.controllers.contract import DONE, Again, Burst, ControllerBase, Intent, Mapper, Result, View
 from kubesim.controllers.pod_disruption import disruption_requests
 from kubesim.controllers.pods_by_node import PodsByNode
+from kubesim.controllers.view import PODS_BY_NODE
 from kubesim.kernel.time import SECOND
 
 PERIOD_NS = 20 * SECOND
@@ -32,15 +33,13 @@ def node_to_key(view: View, old: Object | None, new: Object | None) -> Iterable[
     return (f"node {name}",) if new is None or old is None else ()
 
 
-@looks_at("spec", "metadata.deletionTimestamp", "status.phase")
+@told_by(PODS_BY_NODE)
 def pod_to_key(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """A Pod on a node that is not there, a dying Pod that never ran, or one ended Pod too many."""
     if new is None:
         return ()
     is_full = len(view.derived(PodsByNode).ended) > ENDED_MAX
     node = new["spec"].get("nodeName")
-    if node and not is_full and old is not None and old["spec"] is new["spec"]:  # by far the most: a new status
-        return ()
     keys = []
     if node and (old is None or not old["spec"].get("nodeName")) and view.get("nodes", node) is None:
         keys.append(f"node {node}")

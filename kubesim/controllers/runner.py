@@ -120,12 +120,13 @@ class _Fan:
     controllers a change can concern: the others are not asked either.
     """
 
-    __slots__ = ("_entries", "_has_kinds", "_informer", "_routes", "blocked", "keepers")
+    __slots__ = ("_entries", "_has_kinds", "_informer", "_owners_changed", "_routes", "blocked", "keepers")
 
     def __init__(self, informer: Informer) -> None:
         self._informer = informer
         self._entries: list[tuple[Entry, int, str]] = []  # with the changes that the mapper looks at, and the kind of owner that it is for
         self._has_kinds = False
+        self._owners_changed = informer.part("metadata.ownerReferences")
         self._routes: dict[tuple[str, int], list[Entry]] = {}  # (kind of the owner, what has changed) -> who is asked
         self.keepers: list[Expectations] = []  # of the controllers whose own resource this is
         self.blocked: dict[tuple[str, str], Callable[[str], object]] = {}  # (controller, key) that waits for this cache, and its queue
@@ -133,7 +134,15 @@ class _Fan:
     def on_change(self, old: Object | None, new: Object | None) -> None:
         """Map the change to keys, and let go of the keys that waited for this cache."""
         changed = self._informer.changed
-        kind = _kind_of_owner(old, new) if self._has_kinds else ANY_KIND
+        kind = ANY_KIND
+        if self._has_kinds:
+            metadata = (old if new is None else new)["metadata"]  # type: ignore[index]
+            references = metadata.get("ownerReferences")
+            # A finalizer of another kind's controller is its business, too, and so is an object that it has owned.
+            if references and "finalizers" not in metadata and not changed & self._owners_changed:
+                for reference in references:
+                    if reference.get("controller"):
+                        kind = reference["kind"]
         route = self._routes.get((kind, changed))
         if route is None:
             route = self._routes[kind, changed] = self._route(kind, changed)
@@ -156,21 +165,6 @@ class _Fan:
 
     def _route(self, kind: str, changed: int) -> list[Entry]:
         return [entry for entry, mask, of_kind in self._entries if mask & changed and (ANY_KIND in (kind, of_kind) or kind == of_kind)]
-
-
-def _kind_of_owner(old: Object | None, new: Object | None) -> str:
-    """The kind of the controlling owner, before and after; ``ANY_KIND`` when others may have an interest, too."""
-    metadata = (old if new is None else new)["metadata"]  # type: ignore[index]
-    references = metadata.get("ownerReferences")
-    if not references or "finalizers" in metadata:  # a finalizer of another kind's controller is its business, too
-        return ANY_KIND
-    if old is not None and old["metadata"].get("ownerReferences") is not references:
-        return ANY_KIND
-    for reference in references:
-        if reference.get("controller"):
-            kind: str = reference["kind"]
-            return kind
-    return ANY_KIND
 
 
 class _Worker:

@@ -11,7 +11,7 @@ from kubesim.apiserver.requests import Object
 from kubesim.client.informer import FIRST_SIGNAL, Informer, looks_at
 
 # How the derived views say that a change has given their controllers something to do.
-OWNED_PODS, OWNER_GRAPH, SERVICE_ENDPOINTS, BUDGET_MEMBERS, DAEMON_NODES = (FIRST_SIGNAL << place for place in range(5))
+OWNED_PODS, PODS_BY_NODE, OWNER_GRAPH, SERVICE_ENDPOINTS, BUDGET_MEMBERS, DAEMON_NODES = (FIRST_SIGNAL << place for place in range(6))
 
 Derived = TypeVar("Derived")
 
@@ -25,42 +25,51 @@ def _always(key: str) -> bool:
     return True
 
 
+class _Asked(dict[str, Informer]):
+    """The informers asked for so far."""
+
+    def __init__(self, informer: Callable[[str], Informer]) -> None:
+        self._informer = informer
+
+    def __missing__(self, resource: str) -> Informer:
+        informer = self[resource] = self._informer(resource)
+        return informer
+
+
 class Caches:
     """The caches of one component. ``informer`` gives the shared informer of a resource."""
 
-    __slots__ = ("_derived", "_objects", "informer", "satisfied")
+    __slots__ = ("_derived", "_informers", "informer", "satisfied")
 
     def __init__(self, informer: Callable[[str], Informer]) -> None:
         self.informer = informer
         self.satisfied: Callable[[str], bool] = _always
         self._derived: dict[Callable[..., Any], Any] = {}
-        self._objects: dict[str, dict[str, Object]] = {}  # the caches asked for so far; an informer never takes another dict
+        self._informers = _Asked(informer)
 
     def for_controller(self, satisfied: Callable[[str], bool]) -> "Caches":
         """The same caches as one controller sees them, with its own expectations."""
         view = Caches(self.informer)
         view._derived = self._derived
+        view._informers = self._informers
         view.satisfied = satisfied
         return view
 
     def get(self, resource: str, key: str) -> Object | None:
         """The object at ``namespace/name`` (or ``name``), or None. O(1)."""
-        objects = self._objects.get(resource)
-        if objects is None:
-            objects = self._objects[resource] = self.informer(resource).objects
-        return objects.get(key)
+        return self._informers[resource].objects.get(key)
 
     def list(self, resource: str, namespace: str = "") -> Iterable[Object]:
         """All objects of a resource, in one namespace if given, in the order they were first seen."""
-        informer = self.informer(resource)
+        informer = self._informers[resource]
         if not namespace:
             return informer.objects.values()
         informer.add_index("namespace", _namespace_of)
         return informer.indexed("namespace", namespace).values()
 
     def indexed(self, resource: str, index: str, value: str) -> Mapping[str, Object]:
-        """The objects whose index function gave ``value``, by key, in the order they were first seen. O(1)."""
-        return self.informer(resource).indexed(index, value)
+        """The objects whose index function gave ``value``, by key, in the order they were first seen. O(result)."""
+        return self._informers[resource].indexed(index, value)
 
     def derived(self, build: Callable[["Caches"], Derived]) -> Derived:
         """The one derived view that ``build`` makes of these caches; built when first asked for. O(1) afterwards."""

@@ -5,6 +5,7 @@ Invariants: ``phase`` only moves forward and a terminal one stays; ``restarts`` 
 container runs; ``syncing`` is set from a SYNC_POD call to its last SYNC event.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from kubesim.apiserver.requests import Object
@@ -122,7 +123,7 @@ class PodState:
     __slots__ = (
         "close_ns", "closing", "conditions", "containers", "deadline_ns", "deleted", "dirty", "disruption", "done", "facts",
         "final_phase", "generation", "gone", "initialized", "ip", "message", "metadata", "mounted", "phase", "reason", "rejected",
-        "sandbox", "sandbox_due_ns", "sandbox_failures", "started", "started_ns", "syncing", "wake_ns",
+        "report", "sandbox", "sandbox_due_ns", "sandbox_failures", "started", "started_ns", "syncing", "wake_ns",
     )  # fmt: skip
 
     def __init__(self, pod: Object, facts: TemplateFacts) -> None:
@@ -138,6 +139,7 @@ class PodState:
         self.started = ""  # the same, as the status says it
         self.containers = [Container(each) for each in facts.containers]
         self.conditions: list[Object] | None = None  # the kubelet's own, as last rendered
+        self.report: tuple[list[Object], Sequence[Object], Object] | None = None  # all as last rendered, those of others, PodScheduled
         self.initialized = not facts.has_init
         self.mounted = self.sandbox = self.syncing = self.closing = self.done = self.dirty = False
         self.deleted = self.gone = self.rejected = False

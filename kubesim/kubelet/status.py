@@ -8,7 +8,6 @@ Upstream: pkg/kubelet/status/generate.go, kubelet_pods.go (generateAPIPodStatus,
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from kubesim.apiserver.requests import Object
 from kubesim.kernel.time import format_time
@@ -80,18 +79,20 @@ def _conditions(state: PodState, pod: Object, now: str) -> list[Object]:
     if own is None and state.facts.simple and not state.sandbox and not state.facts.readiness_gates and not state.done:
         own = _remembered(state, ("new", state.generation, now), now)  # the usual first report
     elif own is not None and _all_run(state):
-        started, initialized = own[0], own[1]
-        key = ("up", state.generation, own[2]["status"] == "True", own[2]["lastTransitionTime"], own[3]["lastTransitionTime"], now)
-        own = _remembered(state, (*key, started["status"], started["lastTransitionTime"], initialized["lastTransitionTime"]), now)
+        own = _remembered(state, ("up", state.generation, now), now)
     else:
         own = _own_conditions(state, pod, now)
     state.conditions = own
-    others, scheduled = _split((pod.get("status") or {}).get("conditions") or ())
+    known = (pod.get("status") or {}).get("conditions") or ()
+    report = state.report
+    others, scheduled = report[1:] if report is not None and report[0] is known else _split(known)
     if state.disruption:
         others = _disrupted(state, others, now)
     if scheduled is None:
         scheduled = _condition(None, SCHEDULED, "True", "", "", state.generation, now)
-    return [*others, *own, scheduled]
+    conditions = [*others, *own, scheduled]
+    state.report = (conditions, others, scheduled)
+    return conditions
 
 
 def _disrupted(state: PodState, others: Sequence[Object], now: str) -> list[Object]:
@@ -112,14 +113,17 @@ def _all_run(state: PodState) -> bool:
     return True
 
 
-def _remembered(state: PodState, key: Any, now: str) -> list[Object]:
+def _remembered(state: PodState, step: tuple[str, int, str], now: str) -> list[Object]:
+    """The conditions of this step after those last rendered, which all Pods of the template that came by them share."""
+    before = state.conditions
     memo = state.facts.memo
+    key = (*step, id(before))
     found = memo.get(key)
-    if found is None:
+    if found is None or found[0] is not before:
         if len(memo) >= MEMO_MAX:
             del memo[next(iter(memo))]
-        found = memo[key] = _own_conditions(state, {}, now)
-    own: list[Object] = found
+        found = memo[key] = (before, _own_conditions(state, {}, now))
+    own: list[Object] = found[1]
     return own
 
 

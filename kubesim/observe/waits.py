@@ -145,7 +145,10 @@ def pod_reason(pod: Object, drivers: Collection[str] = ()) -> str:
             if source and source not in LOCAL_VOLUMES and source not in drivers:
                 claim = f' "{volume[source].get("claimName")}"' if source == "persistentVolumeClaim" else ""
                 return f'its volume "{volume["name"]}": no node has a driver for {source}{claim}'
-    return _containers(status, phase)
+    ready = _ready(status)
+    if phase == "Running" and ready is not None and ready["status"] == "True":
+        return ""  # by far the most
+    return _containers(status, phase, ready)
 
 
 def _unscheduled(pod: Object, status: Object) -> str:
@@ -158,7 +161,14 @@ def _unscheduled(pod: Object, status: Object) -> str:
     return "the scheduler"
 
 
-def _containers(status: Object, phase: str) -> str:
+def _ready(status: Object) -> Object | None:
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "Ready":
+            return condition
+    return None
+
+
+def _containers(status: Object, phase: str, ready: Object | None) -> str:
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (container.get("state") or {}).get("waiting")
         if waiting:
@@ -166,9 +176,8 @@ def _containers(status: Object, phase: str) -> str:
             return f'its container "{container["name"]}": {waiting.get("reason", "Waiting")}{message}'
     if phase == "Pending":
         return "its kubelet"
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "Ready" and condition["status"] != "True":
-            return f"its containers to be ready: {condition.get('message') or condition.get('reason') or 'not ready'}"
+    if ready is not None and ready["status"] != "True":
+        return f"its containers to be ready: {ready.get('message') or ready.get('reason') or 'not ready'}"
     return ""
 
 

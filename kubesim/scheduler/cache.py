@@ -12,6 +12,8 @@ from typing import Any
 from kubesim.scheduler.node_table import NodeTable
 from kubesim.scheduler.pod_facts import PodInfo
 
+NOTHING: dict[str, Any] = {}
+
 
 class Cache:
     """Bound and assumed Pods by uid, over a node table. Every operation is O(the Pod's resources and ports)."""
@@ -99,7 +101,7 @@ class Cache:
         """Put a new object in the place of the old; the table counts again when selectors can see a difference."""
         before, after = known.obj["metadata"], obj["metadata"]
         is_same = before.get("labels") is after.get("labels") and before.get("deletionTimestamp") is after.get("deletionTimestamp")
-        if _started(known.obj) != _started(obj):
+        if (known.obj.get("status") or NOTHING).get("startTime") != (obj.get("status") or NOTHING).get("startTime"):
             self.table.start_log.append(known.row)
         known.obj = obj
         if not is_same and known.counted_as != known.group_key():
@@ -132,7 +134,3 @@ class Cache:
         on_nodes = {uid: self.table.names[row] for row in range(self.table.row_count) for uid in self.table.pods[row]}
         assert on_nodes == {uid: info.node_name for uid, info in self._pods.items()}
         assert all(uid in self._pods for uid in self._assumed)
-
-
-def _started(obj: dict[str, Any]) -> Any:
-    return (obj.get("status") or {}).get("startTime")

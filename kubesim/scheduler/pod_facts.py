@@ -5,6 +5,7 @@ Facts are remembered by the identity of the parts of the spec that they come fro
 """
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any
 
 from kubesim._core.placement import Demand
@@ -55,6 +56,7 @@ class PodFacts:
         "preemption_policy",
         "priority",
         "requests",
+        "scalars",
         "scheduler_name",
         "spec",
         "state",
@@ -63,6 +65,7 @@ class PodFacts:
     def __init__(self, spec: Object) -> None:
         self.spec = spec  # any spec of these facts; its nodeName is not a fact
         self.parts = tuple(spec.get(name) for name in PARTS)
+        self.scalars = tuple(spec.get(name) for name in SCALARS)
         self.requests: PodRequests = requests_of(spec)
         self.host_ports: tuple[PortKey, ...] = host_ports(spec)
         self.priority: int = spec.get("priority") or 0
@@ -89,10 +92,8 @@ class PodFacts:
 
     def hold_for(self, spec: Object) -> bool:
         """Whether these are the facts of another spec, told by the identity of its parts; false may also mean not shared."""
-        mine = self.spec
-        if any(spec.get(name) != mine.get(name) for name in SCALARS):
-            return False
-        return all(spec.get(name) is part for name, part in zip(PARTS, self.parts))
+        get = spec.get  # mapped in C: it is asked for every Pod that is bound
+        return tuple(map(get, SCALARS)) == self.scalars and all(map(is_, map(get, PARTS), self.parts))
 
     def __repr__(self) -> str:
         return f"<PodFacts {self.requests.real}>"

@@ -130,8 +130,8 @@ class Scheduler:
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         """Sort a change by where the Pod was and is: bound (and not ended), ours to schedule, or neither."""
-        old_node = old["spec"].get("nodeName") if old is not None and not is_terminal(old) else None
-        new_node = new["spec"].get("nodeName") if new is not None and not is_terminal(new) else None
+        old_node = old is not None and old["spec"].get("nodeName") and not is_terminal(old)
+        new_node = new is not None and new["spec"].get("nodeName") and not is_terminal(new)
         if old_node and new_node:
             assert old is not None and new is not None
             self._update_bound(old, new)
@@ -157,6 +157,8 @@ class Scheduler:
     def _update_bound(self, old: Object, new: Object) -> None:
         if old["spec"] is new["spec"]:  # by far the most: a new status
             self.engine.cache.touch(new)
+            if old["metadata"].get("labels") is new["metadata"].get("labels"):
+                return
         else:
             self.engine.cache.update(self.engine.memo.info(new))
         for event in assigned_pod_changes(old, new):
