@@ -81,9 +81,6 @@ class View(Protocol):
     def derived(self, build: Callable[[Any], Derived]) -> Derived:
         """What ``build`` derives from the caches and keeps up to date by difference; one per manager (``owned_pods.OwnedPods``)."""
 
-    # A callable attribute: whether everything this controller sent for ``key`` has been seen in the caches.
-    satisfied: Callable[[str], bool]
-
 
 class Controller(Protocol):
     """One controller: a file in this folder exports a factory ``CONTROLLER``."""

@@ -100,7 +100,7 @@ class OwnerGraph:
             return
         dependent = (resource, key)
         namespace = key.partition("/")[0] if "/" in key else ""
-        kept = {reference["uid"] for reference in after}
+        kept = {reference["uid"] for reference in after} if before else ()
         for reference in before:
             uid = reference["uid"]
             if uid not in kept or new is None:

@@ -109,7 +109,7 @@ class ControllerManager:
         raise KeyError(f"no controller named {name!r}")
 
 
-Entry = tuple[Mapper, Caches, Callable[[str], object]]  # a mapper, its view, and how a key gets into its queue
+Entry = tuple[Mapper, Callable[[str], object]]  # a mapper, and how a key gets into its queue
 ANY_KIND = ""
 
 
@@ -120,10 +120,11 @@ class _Fan:
     controllers a change can concern: the others are not asked either.
     """
 
-    __slots__ = ("_entries", "_has_kinds", "_informer", "_owners_changed", "_routes", "blocked", "keepers")
+    __slots__ = ("_entries", "_has_kinds", "_informer", "_owners_changed", "_routes", "_view", "blocked", "keepers")
 
-    def __init__(self, informer: Informer) -> None:
-        self._informer = informer
+    def __init__(self, view: Caches, resource: str) -> None:
+        self._view = view
+        self._informer = informer = view.informer(resource)
         self._entries: list[tuple[Entry, int, str]] = []  # with the changes that the mapper looks at, and the kind of owner that it is for
         self._has_kinds = False
         self._owners_changed = informer.part("metadata.ownerReferences")
@@ -146,7 +147,8 @@ class _Fan:
         route = self._routes.get((kind, changed))
         if route is None:
             route = self._routes[kind, changed] = self._route(kind, changed)
-        for mapper, view, add in route:
+        view = self._view
+        for mapper, add in route:
             for key in mapper(view, old, new):
                 add(key)
         if new is None and old is not None:
@@ -182,7 +184,6 @@ class _Worker:
         self._informers: dict[str, Informer] = {}  # of the watched resources
         self.reads_own_writes = manager.mode == MODES[0]
         self.expectations = Expectations(self._informers.get, patient=self.reads_own_writes)
-        self.view = manager.caches.for_controller(lambda key: self.expectations.waits_for(key, self.kernel.now_ns) is None)
         self.ration = manager.new_ration()
         self.reconcile_count = 0
         self._fans: dict[str, _Fan] = {}  # of all controllers, by resource
@@ -206,9 +207,9 @@ class _Worker:
         self._informers[resource] = self.manager.caches.informer(resource)
         fan = fans.get(resource)
         if fan is None:
-            fan = fans[resource] = _Fan(self._informers[resource])
+            fan = fans[resource] = _Fan(self.manager.caches, resource)
         controller = self.controller
-        fan.add((mapper, self.view, self._adder(resource)), resource in controller.only_deleted, controller.owner_kinds.get(resource))
+        fan.add((mapper, self._adder(resource)), resource in controller.only_deleted, controller.owner_kinds.get(resource))
         if resource == self.controller.resource:
             fan.keepers.append(self.expectations)
 
@@ -256,7 +257,7 @@ class _Worker:
         self.reconcile_count += 1
         for observe in self.manager.observers:
             observe(now_ns, self.user, self.controller.resource, key)
-        _Job(self, key, self.controller.reconcile(key, self.view, now_ns)).step()
+        _Job(self, key, self.controller.reconcile(key, self.manager.caches, now_ns)).step()
 
 
 class _Job:
@@ -275,6 +276,7 @@ class _Job:
         "reports",
         "stepping",
         "worker",
+        "written",
         "wrote",
     )
 
@@ -285,6 +287,7 @@ class _Job:
         self.intents: deque[Intent] = deque(result.intents)
         self.outstanding = 0
         self.wrote = False
+        self.written: dict[str, int] = {}  # resource -> the highest revision of an answer
         self.reports = 0  # rationed writes
         self.error: ApiError | None = None  # the first failure: the key is tried again
         self.stepping = False
@@ -340,7 +343,7 @@ class _Job:
             self.wrote = True
             if request.verb == "update" and request.resource in worker.controller.rationed:
                 self.reports += 1
-        worker.link.send(request, lambda outcome: self._answered(request, burst, outcome))
+        worker.link.send(request, partial(self._answered, request, burst))
 
     def _answered(self, request: Request, burst: Burst | None, outcome: Object | ApiError) -> None:
         self.outstanding -= 1
@@ -382,19 +385,22 @@ class _Job:
         worker = self.worker
         if not worker.reads_own_writes and not (request.resource == "pods" and worker.user in EXPECTANT):
             return
+        verb, resource = request.verb, request.resource
         metadata = outcome.get("metadata") or {}
-        if request.verb == "delete":
+        if verb == "delete":
             uid = metadata.get("uid") or outcome.get("details", {}).get("uid")
             if uid:
                 object_key = meta.key(request.namespace, request.name)
-                worker.expectations.deleted(self.key, request.resource, object_key, uid, worker.kernel.now_ns)
-        elif request.verb not in READS and request.verb != "deletecollection":
-            revision = metadata.get("resourceVersion")
-            if revision:
-                worker.expectations.written(self.key, request.resource, int(revision), worker.kernel.now_ns)
+                worker.expectations.deleted(self.key, resource, object_key, uid, worker.kernel.now_ns)
+        elif verb not in READS and verb != "deletecollection":
+            revision = int(metadata.get("resourceVersion") or 0)
+            if revision > self.written.get(resource, 0):
+                self.written[resource] = revision
 
     def _finish(self) -> None:
         worker, queue, key = self.worker, self.worker.queue, self.key
+        for resource, revision in self.written.items():
+            worker.expectations.written(key, resource, revision, worker.kernel.now_ns)
         again = self.again
         if self.error is not None or (again is not None and again.delay_ns is None):
             queue.add_rate_limited(key)

@@ -21,10 +21,6 @@ def _namespace_of(obj: Object) -> tuple[str]:
     return (obj["metadata"].get("namespace", ""),)
 
 
-def _always(key: str) -> bool:
-    return True
-
-
 class _Asked(dict[str, Informer]):
     """The informers asked for so far."""
 
@@ -39,21 +35,12 @@ class _Asked(dict[str, Informer]):
 class Caches:
     """The caches of one component. ``informer`` gives the shared informer of a resource."""
 
-    __slots__ = ("_derived", "_informers", "informer", "satisfied")
+    __slots__ = ("_derived", "_informers", "informer")
 
     def __init__(self, informer: Callable[[str], Informer]) -> None:
         self.informer = informer
-        self.satisfied: Callable[[str], bool] = _always
         self._derived: dict[Callable[..., Any], Any] = {}
         self._informers = _Asked(informer)
-
-    def for_controller(self, satisfied: Callable[[str], bool]) -> "Caches":
-        """The same caches as one controller sees them, with its own expectations."""
-        view = Caches(self.informer)
-        view._derived = self._derived
-        view._informers = self._informers
-        view.satisfied = satisfied
-        return view
 
     def get(self, resource: str, key: str) -> Object | None:
         """The object at ``namespace/name`` (or ``name``), or None. O(1)."""

@@ -7,6 +7,7 @@ import pytest
 from kubesim.apiserver.requests import WatchEvent
 from kubesim.client.informer import FIRST_SIGNAL, Informer, looks_at, told_by
 from kubesim.controllers.runner import _Fan
+from kubesim.controllers.view import Caches
 
 SETS, JOBS, ALL, GONE = "sets", "jobs", "all", "gone"
 
@@ -36,15 +37,15 @@ FINALIZED = pod("StatefulSet", finalizers=["batch.kubernetes.io/job-tracking"])
 )
 def test_who_is_asked(name: str, old: Any, new: Any, asked: list[str]) -> None:
     informer, calls = Informer(None, "pods"), []
-    fan = _Fan(informer)
+    fan = _Fan(Caches(lambda resource: informer), "pods")
 
     def mapper(label: str) -> Any:
         return lambda view, old, new: calls.append(label) or ()
 
-    fan.add((mapper(SETS), None, calls.append), False, "StatefulSet")
-    fan.add((mapper(JOBS), None, calls.append), False, "Job")
-    fan.add((mapper(ALL), None, calls.append), False, None)
-    fan.add((mapper(GONE), None, calls.append), True, None)
+    fan.add((mapper(SETS), calls.append), False, "StatefulSet")
+    fan.add((mapper(JOBS), calls.append), False, "Job")
+    fan.add((mapper(ALL), calls.append), False, None)
+    fan.add((mapper(GONE), calls.append), True, None)
     informer.add_handler(fan.on_change)
     for _ in range(2):  # the second time from memory
         calls.clear()
@@ -82,11 +83,11 @@ def test_a_mapper_is_asked_about_what_it_looks_at(name: str, old: Any, new: Any,
         return lambda view, old, new: calls.append(label) or ()
 
     informer.add_keyed_handler(signal)
-    fan = _Fan(informer)
+    fan = _Fan(Caches(lambda resource: informer), "pods")
     for declared in (
         looks_at("metadata.labels")(mapper("labels")), looks_at()(mapper("nothing")), told_by(FIRST_SIGNAL)(mapper("told")), mapper("all"),
     ):  # fmt: skip
-        fan.add((declared, None, calls.append), False, None)
+        fan.add((declared, calls.append), False, None)
     informer.add_handler(fan.on_change)
     deliver(informer, old, new)
     assert calls == asked

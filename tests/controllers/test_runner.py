@@ -166,7 +166,7 @@ def test_a_key_is_not_worked_on_before_the_cache_shows_its_own_writes() -> None:
     world.run(10)
     assert world.get("configmaps", "a")["data"]["v"] == "5"
     assert len([1 for _, key in controller.calls if key == "default/a"]) <= 7
-    assert manager.worker("scripted-controller").view.satisfied("default/a")
+    assert manager.worker("scripted-controller").expectations.waits_for("default/a", world.kernel.now_ns) is None
 
 
 def test_requeues_replace_one_another_and_again_speaks_last() -> None:
