@@ -7,13 +7,15 @@ Upstream: apiextensions-apiserver/pkg/controller (status/naming_controller.go, e
 pkg/apiserver/customresource_handler.go.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kubesim.api import conditions
+from kubesim.api.crd import conversion
 from kubesim.api.crd.custom_kind import FINALIZER, kind_of, served_versions
 from kubesim.api.errors import ApiError
+from kubesim.apiserver.dynamic.webhooks import CallFailed, document_of, posted
 from kubesim.apiserver.requests import Request
 from kubesim.kernel.time import SECOND
 
@@ -34,6 +36,7 @@ class CustomResources:
 
     def __init__(self, server: "ApiServer") -> None:
         self._server = server
+        self._uids = server.kernel.rng(f"{server.name}/conversion-review")
         self.known: dict[str, Object] = {}
         self.served: dict[str, Object] = {}
         self.observers: list[Callable[[], object]] = []
@@ -110,6 +113,19 @@ class CustomResources:
         plural, _, group = resource.partition(".")
         definition = self.served.get(f"{plural}.{group}")
         return [] if definition is None else [version["name"] for version in served_versions(definition)]
+
+    def convert(self, definition: Object, objects: Sequence[Object], api_version: str) -> Generator[Any, Any, list[Object]]:
+        """Objects in another version, by the definition's webhook: a generator that asks the outside. Raises ApiError 500."""
+        client = conversion.client_of(definition)
+        assert client is not None, "versions that differ in their names only need no webhook"
+        kind = f"{objects[0]['apiVersion']}, Kind={definition['spec']['names']['kind']}" if objects else ""
+        review = conversion.review_of(definition, objects, api_version, self._uids.uuid())
+        question = posted(client, review, conversion.TIMEOUT_SECONDS)
+        reply = yield ("ask", question)
+        try:
+            return conversion.converted(review, document_of(question, reply))
+        except (conversion.ConversionFailed, CallFailed) as failure:
+            raise ApiError(500, "", f"conversion webhook for {kind} failed: {failure}") from None
 
     def _tell(self) -> None:
         for observer in self.observers:

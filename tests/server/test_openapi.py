@@ -88,3 +88,21 @@ def test_a_controller_writes_as_the_program_that_it_is_part_of(door: Door) -> No
     made = create("configmaps", "default", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "c"}, "data": {"a": "b"}})
     made.user = "job-controller"
     assert [entry["manager"] for entry in door.server.call(made)["metadata"]["managedFields"]] == ["kube-controller-manager"]
+
+
+def test_a_custom_resource_is_one_by_its_route_not_by_the_name_of_its_group() -> None:
+    from kubesim.server.apiserver.custom_routes import route_of
+    from kubesim.server.apiserver.openapi import OpenApi
+    from kubesim.server.apiserver.routes import Routes
+
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"a": {"type": "string"}}}}}
+    row = {"group": "gateway.networking.k8s.io", "version": "v1", "kind": "Gateway", "plural": "gateways", "singular": "gateway",
+           "namespaced": True, "verbs": ["get", "list", "create"], "subresources": {}, "schema": schema, "definition": "g"}  # fmt: skip
+    routes = Routes()
+    routes.groups = [*routes.groups, {"name": row["group"], "versions": [{"groupVersion": f"{row['group']}/v1", "version": "v1"}]}]
+    routes.add(route_of(row))
+    document = OpenApi(routes)._version_3("apis/gateway.networking.k8s.io/v1")
+    name = "io.k8s.networking.gateway.v1.Gateway"
+    assert document["components"]["schemas"][name]["properties"]["spec"]["properties"] == {"a": {"type": "string"}}
+    path = document["paths"]["/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/gateways/{name}"]
+    assert path["get"]["responses"]["200"]["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{name}"}

@@ -20,6 +20,7 @@ from kubesim.server.apiserver.call import Call
 from kubesim.server.apiserver.containers import Containers
 from kubesim.server.apiserver.control import PREFIX as CONTROL_PREFIX
 from kubesim.server.apiserver.control import Control
+from kubesim.server.apiserver.custom_routes import Converted, no_watch
 from kubesim.server.apiserver.encoding import Encoder
 from kubesim.server.apiserver.faults import Faults, too_old
 from kubesim.server.apiserver.journal import Journal
@@ -361,6 +362,8 @@ class App:
 
     def _watch(self, call: Call) -> Stream:
         resource, view = self.operations.resource_of(call)
+        if isinstance(view, Converted):
+            raise no_watch()
         form = call.form
         if form.media == media.YAML:
             raise media.not_acceptable(STREAMED)

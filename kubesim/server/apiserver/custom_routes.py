@@ -1,16 +1,22 @@
 """The paths of custom resources: every served version of every definition, in discovery and OpenAPI as soon as it is served.
 
-A version that is not the stored one is a view of it: the same object under another ``apiVersion`` (conversion strategy None).
+A version that is not the stored one is a view of it: the same object under another ``apiVersion`` (conversion strategy None), or what the
+definition's webhook makes of it.
 """
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from kubesim.api.crd.conversion import client_of
 from kubesim.api.crd.custom_kind import kind_of, schema_of, served_versions, storage_version
+from kubesim.api.errors import ApiError
 from kubesim.api.kinds.contract import Kind
 from kubesim.apiserver.custom_resources import CustomResources
+from kubesim.apiserver.server import ApiServer
+from kubesim.server.apiserver.call import Call
 from kubesim.server.apiserver.routes import Routes, route_of
 from kubesim.server.apiserver.views import View
 
@@ -90,7 +96,46 @@ def _view_of(resources: CustomResources, row: Object) -> View | None:
     version = next(each for each in definition["spec"]["versions"] if each["name"] == row["version"])
     kind = kind_of(definition, version)
     stored = kind_of(definition)
+    if client_of(definition) is not None:
+        return Converted(kind, kind.resource, _unbound, _unbound, {}, resources, definition)
     return View(kind, kind.resource, _as(kind), _as(stored), {})
+
+
+@dataclass(frozen=True)
+class Converted(View):
+    """A version that a webhook makes of the stored one: bound to a call, whose handling waits for the webhook."""
+
+    resources: CustomResources
+    definition: Object
+    _many: Callable[[Sequence[Object], str], list[Object]] | None = None
+
+    def bound(self, server: ApiServer, call: Call) -> "Converted":
+        """The view of one call."""
+
+        def many(objects: Sequence[Object], api_version: str) -> list[Object]:
+            if not objects:
+                return []
+            found: list[Object] = call.once(server.go_on, self.resources.convert(self.definition, objects, api_version).send, None)
+            return found
+
+        stored = kind_of(self.definition).api_version
+        return replace(
+            self, _many=many, shown=lambda obj: many([obj], self.kind.api_version)[0], stored=lambda obj: many([obj], stored)[0]
+        )
+
+    def shown_list(self, answer: Object) -> Object:
+        """A list of stored objects, asked for at once."""
+        assert self._many is not None
+        return {**answer, "apiVersion": self.kind.api_version, "items": self._many(answer["items"], self.kind.api_version)}
+
+
+def no_watch() -> ApiError:
+    """501: the events of a watch cannot wait for a webhook."""
+    return ApiError(501, "NotImplemented", "a version that a webhook converts can be read and written, but not watched")
+
+
+def _unbound(obj: Object) -> Object:
+    raise no_watch()
 
 
 def _as(kind: Kind) -> Callable[[Object], Object]:

@@ -141,12 +141,12 @@ class OpenApi:
             answer = {"200": {"description": "OK"}}
             found[f"/{path}/" if path.startswith("api") else f"/{path}"] = {"get": {"responses": answer}}
         document = {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": KUBERNETES}, "paths": found}
-        customs = [route for route in self._routes.of_version(group, version) if "definition" in route.row]
+        customs = [route for route in self._routes.of_version(group, version) if is_custom(route)]
         if customs:
             names.add(f"{META}ObjectMeta")  # what their metadata refers to
         components = schemas(names, self._routes)
         for route in customs:
-            components[schema_of(group, version, route.kind)] = component(route.row)
+            components[schema_of(group, version, route.kind, True)] = component(route.row)
         return {**document, "components": {"schemas": components}}
 
     # -- version 2 --
@@ -194,7 +194,7 @@ def _operation_2(operation: Object) -> Object:
 
 
 def _add_route(paths: Object, route: Route, names: set[str], prefix: str) -> None:
-    schema_name = schema_of(route.group, route.version, route.kind)
+    schema_name = schema_of(route.group, route.version, route.kind, is_custom(route))
     if definition(schema_name) is not None:
         names.add(schema_name)
     base = f"/{prefix}/namespaces/{{namespace}}/{route.plural}" if route.namespaced else f"/{prefix}/{route.plural}"
@@ -224,7 +224,9 @@ def _add_route(paths: Object, route: Route, names: set[str], prefix: str) -> Non
     if item:
         paths[f"{base}/{{name}}"] = item
     for name, sub in route.subresources.items():
-        kind = schema_of(sub.get("group", route.group), sub.get("version", route.version), sub["kind"])
+        kind = schema_of(
+            sub.get("group", route.group), sub.get("version", route.version), sub["kind"], is_custom(route) and "group" not in sub
+        )
         found = {}
         if "get" in sub["verbs"]:
             found["get"] = _operation(route, "get", named, kind, names)
@@ -242,13 +244,13 @@ def _operation(route: Route, action: str, parameters: list[Object], answer: str,
     operation: Object = {
         "tags": [f"{route.group.partition('.')[0] or 'core'}_{route.version}"],
         "parameters": parameters,
-        "responses": {status: {"description": "OK", "content": {JSON: {"schema": _reference(answer, names)}}}},
+        "responses": {status: {"description": "OK", "content": {JSON: {"schema": _reference(answer, names, is_custom(route))}}}},
         "x-kubernetes-action": action,
         "x-kubernetes-group-version-kind": {"group": route.group, "version": route.version, "kind": route.kind},
     }
     if body:
         required = body != f"{META}DeleteOptions"
-        operation["requestBody"] = {"content": {JSON: {"schema": _reference(body, names)}}, "required": required}
+        operation["requestBody"] = {"content": {JSON: {"schema": _reference(body, names, is_custom(route))}}, "required": required}
     return operation
 
 
@@ -256,28 +258,31 @@ def _patch(route: Route, named: list[Object], answer: str, names: set[str]) -> O
     parameters = [*named, *WRITE_PARAMETERS, _parameter("force", "boolean")]
     operation = _operation(route, "patch", parameters, answer, names)
     # kubectl sends what is offered here: custom resources have no merge keys, so no strategic patch for them.
-    offered = [media for media in PATCH_TYPES if "strategic" not in media or "definition" not in route.row]
+    offered = [media for media in PATCH_TYPES if "strategic" not in media or not is_custom(route)]
     content = {media: {"schema": {"type": "array", "items": {"type": "object"}} if "json-patch" in media else {"type": "object"}}
                for media in offered}  # fmt: skip
     operation["requestBody"] = {"content": content, "required": True}
     return operation
 
 
-def schema_of(group: str, version: str, kind: str) -> str:
+def is_custom(route: Route) -> bool:
+    """Whether a route is a custom resource's, in whatever group."""
+    return "definition" in route.row
+
+
+def schema_of(group: str, version: str, kind: str, custom: bool = False) -> str:
     """The name of a kind's definition."""
+    if custom:
+        return f"{'.'.join(reversed(group.split('.')))}.{version}.{kind}"
     if group in ("apiextensions.k8s.io", "apiregistration.k8s.io"):
         room = "apiextensions-apiserver" if group.startswith("apiext") else "kube-aggregator"
         return f"io.k8s.{room}.pkg.apis.{group.partition('.')[0]}.{version}.{kind}"
-    if "." in group and not group.endswith(".k8s.io"):
-        return f"{'.'.join(reversed(group.split('.')))}.{version}.{kind}"  # a custom resource
     return f"io.k8s.api.{group.partition('.')[0] or 'core'}.{version}.{kind}"
 
 
-def _reference(name: str, names: set[str]) -> Object:
-    if "/" not in name and not name.startswith("io.k8s."):
-        return {"$ref": REFERENCE + name}  # a custom resource
+def _reference(name: str, names: set[str], custom: bool) -> Object:
     if definition(name) is None:
-        return {"type": "object"}
+        return {"$ref": REFERENCE + name} if custom else {"type": "object"}
     names.add(name)
     return {"$ref": REFERENCE + name}
 

@@ -19,6 +19,7 @@ from kubesim.apiserver.server import ApiServer
 from kubesim.server.apiserver import bodies, escalation, forms
 from kubesim.server.apiserver.answers import Answer
 from kubesim.server.apiserver.call import Call
+from kubesim.server.apiserver.custom_routes import Converted
 from kubesim.server.apiserver.encoding import Encoder
 from kubesim.server.apiserver.media import JSON, PARTIAL, TABLE, Form
 from kubesim.server.apiserver.rbac import RESOURCES as RBAC_RESOURCES
@@ -43,6 +44,8 @@ class Operations:
         """The stored resource behind a call's route, and the view when it is shown in another version."""
         assert call.route is not None
         view = call.route.view or view_of(call.route.group, call.route.version, call.route.plural)
+        if isinstance(view, Converted) and call.target.verb != "watch":
+            view = view.bound(self.server, call)
         return self.server.registry.resource(view.resource if view else call.route.resource), view
 
     def execute(self, call: Call) -> Answer:
