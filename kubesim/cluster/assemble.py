@@ -5,7 +5,7 @@ Each component gets a link of its own, so that audit, trace and timeline say who
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kubesim.apiserver.requests import create
 from kubesim.apiserver.server import ApiServer, Audit
@@ -37,7 +37,7 @@ class Parts:
     scheduler: Scheduler
     kubelets: Kubelets
     link: Callable[[str], DirectLink]  # a way to the apiserver for one more user
-    links: list[DirectLink]  # all of them
+    links: list[DirectLink] = field(default_factory=list)  # all of them
 
     @property
     def controller_names(self) -> Collection[str]:
