@@ -40,6 +40,7 @@ test: $(STAMPS)/build $(STAMPS)/debian   ## set up and run all tests
 
 soak: $(STAMPS)/build   ## the long versions of tests: SOAK seconds of schedules, known bugs, kill tables, 1,000 kill -9, 20,000 Pods against twins
 	@$(BIN)/python -m tools.soak --seconds $(SOAK)
+	@$(BIN)/python -m tools.soak_properties --seconds $(SOAK)
 	@$(BIN)/python -m tools.soak --seconds 60 --bugs
 	@$(BIN)/python -m kubesim.testing.masters
 	@$(BIN)/python -m tests.server.etcd.crashes --kills 1000

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings, statistics
 
+from tests import tally
+
 # Tests never time anything, so a busy machine must not fail one; equal code and equal tests give equal examples. ``make soak`` draws anew.
 settings.register_profile("kubesim", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.register_profile("soak", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000)
 settings.load_profile("kubesim")
 
 EXAMPLES = "hypothesis_examples"
+FAULTS, VIRTUAL_NS = "faults", "virtual_ns"
 FIDELITY = "fidelity"  # the property of a test that replays a recording: the family's name
 TOLD = ("kubectl", "schemathesis")  # properties of tests whose value is a line of the summary
 
@@ -39,6 +42,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     finally:
         if count:
             item.user_properties.append((EXAMPLES, count))
+        faults, virtual_ns = tally.take()
+        if virtual_ns:
+            item.user_properties += [(FAULTS, faults), (VIRTUAL_NS, virtual_ns)]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -46,6 +52,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = [report for found in terminalreporter.stats.values() for report in found if isinstance(report, pytest.TestReport)]
     examples = sum(value for report in reports if report.when == "call" for name, value in report.user_properties if name == EXAMPLES)
     terminalreporter.write_line(f"hypothesis: {examples} examples")
+    _print_faults(terminalreporter, reports)
     replays: Counter[str] = Counter()
     for report in reports:
         if report.when == "call":
@@ -64,3 +71,19 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         reasons[str(longrepr[2] if isinstance(longrepr, tuple) else longrepr).removeprefix("Skipped: ")] += 1
     for reason, count in sorted(reasons.items()):
         terminalreporter.write_line(f"skipped: {count} × {reason}")
+
+
+def _print_faults(terminalreporter: Any, reports: list[pytest.TestReport]) -> None:
+    faults: Counter[str] = Counter()
+    virtual_ns = 0
+    for report in reports:
+        if report.when == "call":
+            for name, value in report.user_properties:
+                if name == FAULTS:
+                    faults.update(value)  # type: ignore[arg-type]
+                elif name == VIRTUAL_NS:
+                    virtual_ns += value  # type: ignore[operator]
+    if virtual_ns:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
+        hours = virtual_ns / 3_600e9
+        terminalreporter.write_line(f"faults: {faults.total()} in {hours:,.1f} virtual hours of property tests ({kinds})")

@@ -4,6 +4,7 @@ In one process a component that crashes is cut off for good and another one is b
 is a pause of everybody's link, since no component gives up before it is back.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ class ClusterTarget:
         self._parts = cluster.parts
         self.kernel = cluster.kernel
         self.kubelets = cluster.parts.kubelets
+        self._down: Counter[str] = Counter()  # component -> how many faults keep it from running
+        self._paused: Counter[int] = Counter()  # the same of links, by identity: they live as long as the cluster
 
     def node_names(self) -> Sequence[str]:
         """The nodes that have a kubelet."""
@@ -80,10 +83,18 @@ class ClusterTarget:
     def _pause_links(self, links: Sequence[DirectLink]) -> End:
         paused = [link for link in links if not link.is_cut]
         for link in paused:
+            self._paused[id(link)] += 1
             link.pause()
-        return for_each(DirectLink.resume, paused)
+        return for_each(self._resume, paused)
+
+    def _resume(self, link: DirectLink) -> None:
+        """The last of the faults that pause a link lets it go on."""
+        self._paused[id(link)] -= 1
+        if not self._paused[id(link)]:
+            link.resume()
 
     def _crash_part(self, parts: Parts, component: str) -> End:
+        self._down[component] += 1
         for link in parts.links:
             if link.user == component:
                 link.cut()
@@ -91,6 +102,9 @@ class ClusterTarget:
         config, kernel, apiserver = self._cluster.config, parts.kernel, parts.apiserver
 
         def start() -> None:
+            self._down[component] -= 1
+            if self._down[component]:
+                return  # another fault still has it down
             if component == "kube-scheduler":
                 parts.scheduler = start_scheduler(config, kernel, apiserver, parts.links)
             else:

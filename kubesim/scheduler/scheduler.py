@@ -176,7 +176,8 @@ class Scheduler:
     def _on_waiting(self, old: Object | None, new: Object | None) -> None:
         """A Pod without a node came, changed or went."""
         if new is None or is_terminal(new):
-            assert old is not None
+            if old is None:  # it had ended before this scheduler started
+                return
             uid = old["metadata"]["uid"]
             self.bindings.drop(uid)
             self.queue.remove(uid)

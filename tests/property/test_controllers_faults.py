@@ -12,7 +12,9 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from kubesim.apiserver.requests import Object, Request
+from kubesim.kernel.time import EPOCH_NS
 from kubesim.testing.bugs.lab import Lab, job, template, workload
+from tests import tally
 
 HELD = ("pods", "replicasets.apps", "statefulsets.apps", "jobs.batch", "controllerrevisions.apps", "deployments.apps")
 FAULTS = st.one_of(
@@ -34,7 +36,6 @@ OPERATIONS = st.one_of(
 )
 WAITS = st.sampled_from([0.0, 0.02, 0.3, 2.0, 12.0])
 SCHEDULES = st.lists(st.tuples(st.one_of(FAULTS, OPERATIONS), WAITS), min_size=2, max_size=10)
-COUNTS: Counter[str] = Counter()
 
 
 class Trial:
@@ -84,7 +85,7 @@ class Trial:
 
     def apply(self, what: tuple[Any, ...]) -> None:
         kind, *arguments = what
-        COUNTS[kind] += 1
+        tally.fault(kind)
         lab = self.lab
         if kind == "hold":
             lab.link.hold(arguments[0])
@@ -170,6 +171,7 @@ def test_controllers_converge_whatever_happens(seed: int, schedule: list[tuple[t
         trial.apply(what)
         trial.lab.run(wait)
     trial.heal()
+    tally.passed(trial.lab.kernel.now_ns - EPOCH_NS)
     assert trial.broken() == []
     before = len(trial.lab.writes)
     trial.lab.run(300)

@@ -11,6 +11,7 @@ from kubesim.testing.invariants import broken
 from kubesim.testing.scripts import set_image
 from kubesim.testing.strategies import IMAGES, Step, histories, play, rollouts
 from kubesim.testing.watchdog import RollingUpdateBounds, Watchdog
+from tests import tally
 
 NODES = 3
 QUIET = "48h"
@@ -48,7 +49,10 @@ def test_everything_reaches_the_desired_state(history: list[Step], seed: int, sh
     cluster = watched(seed, shuffle_ties=shuffle_ties)
     for step in history:
         play(cluster, step)
+        if step.operation == "fail":
+            tally.fault("fail-node")
     settle(cluster)
+    tally.passed(cluster.kernel.now_ns - cluster.start_ns)
     assert_at_rest(cluster)
 
 

@@ -15,6 +15,7 @@ from kubesim.apiserver.requests import Request
 from kubesim.kernel.time import EPOCH_NS, SECOND
 from kubesim.kubelet.models.contract import Image
 from kubesim.kubelet.pod_state import RUNNING
+from tests import tally
 from tests.kubelet.world import World, container, pod
 
 RANK = {"Pending": 0, "Running": 1, "Succeeded": 2, "Failed": 2}
@@ -151,6 +152,7 @@ class Nodes(RuleBasedStateMachine):
     @rule(node=node_names)
     def fail(self, node: str) -> None:
         self.world.kubelets.fail(node)
+        tally.fault("fail-node")
 
     @rule(node=node_names)
     def restore(self, node: str) -> None:
@@ -159,6 +161,7 @@ class Nodes(RuleBasedStateMachine):
     @rule(node=node_names)
     def disconnect(self, node: str) -> None:
         self.world.kubelets.disconnect(node)
+        tally.fault("partition")
 
     @rule(node=node_names)
     def reconnect(self, node: str) -> None:
@@ -206,7 +209,7 @@ class Nodes(RuleBasedStateMachine):
             self.world.kubelets.restore(node)
             self.world.kubelets.reconnect(node)
         self.world.run(700)
-        assert self.world.kernel.now_ns > EPOCH_NS
+        tally.passed(self.world.kernel.now_ns - EPOCH_NS)
         for name in self.names:
             if not self.world.has(name):
                 continue
