@@ -19,6 +19,7 @@ from typing import Any
 from kubesim._core.delivery import distribute
 from kubesim._core.revision_store import RevisionStore
 from kubesim.api.errors import gone
+from kubesim.apiserver.indexed_selections import IndexedSelections, indexed_term
 from kubesim.apiserver.metadata import stamped
 from kubesim.apiserver.registry import Registry, Resource
 from kubesim.apiserver.requests import WatchEvent
@@ -133,7 +134,12 @@ class WatchCache:
         self._by_type = registry.by_type
         self._selections: dict[Resource, dict[tuple[str, str, str], Selection]] = {}
         policies = [resource for resource in registry.by_name.values() if resource.is_policy]
+        # Who is told of each change of a resource: the policies' keepers, and the selections that are looked up.
         self._policies: dict[Resource, Callable[[Any], object]] = {each: partial(_changed, on_policy_change, each) for each in policies}
+        self._told: dict[Resource, Callable[[Any], object]] = dict(self._policies)
+        self._by_key: dict[tuple[Resource, tuple[str, str, str]], Selection] = {}
+        self._indexed: dict[Resource, IndexedSelections] = {}
+        self._woken: dict[Selection, None] = {}
         self._wakeup = Wakeup(kernel, self.drain)
         # The writer stamps the revision into the object after the store has called us, so the log is read in an event of its own.
         self._listener = store.on_change(self._wakeup.set)
@@ -153,12 +159,12 @@ class WatchCache:
         if revision is not None and revision < self._store.compact_revision and not self._reaches_back_to(revision):
             raise gone("The resourceVersion for the provided watch is too old.")
         key = (namespace, label_selector, field_selector)
-        selections = self._selections.setdefault(resource, {})
-        selection = selections.get(key)
+        selection = self._by_key.get((resource, key))
+        self.drain()
         if selection is None:
             matches = compile_selection(resource, namespace, label_selector, field_selector)
-            selection = selections[key] = Selection(resource, key, matches)
-        self.drain()
+            selection = Selection(resource, key, matches)
+            self._keep(selection)
         backlog: list[WatchEvent] = []
         if revision is not None and revision < self.revision:
             backlog = self._history(resource, selection.matches, revision)
@@ -169,9 +175,38 @@ class WatchCache:
 
     def forget(self, selection: Selection) -> None:
         """Drop a selection that nobody watches any more."""
-        selections = self._selections[selection.resource]
-        if selections.get(selection.key) is selection:
-            del selections[selection.key]
+        resource, key = selection.resource, selection.key
+        if self._by_key.get((resource, key)) is not selection:
+            return
+        del self._by_key[resource, key]
+        term = indexed_term(key[2])
+        if term is None:
+            del self._selections[resource][key]
+        else:
+            self._indexed[resource].remove(term, selection)
+
+    def _keep(self, selection: Selection) -> None:
+        resource, key = selection.resource, selection.key
+        self._by_key[resource, key] = selection
+        term = indexed_term(key[2])
+        if term is None:
+            self._selections.setdefault(resource, {})[key] = selection
+            return
+        if resource not in self._indexed:
+            self._indexed[resource] = IndexedSelections()
+            self._told[resource] = partial(self._tell, resource, self._policies.get(resource))
+        self._indexed[resource].add(term, selection)
+
+    def _tell(self, resource: Resource, keeper: Callable[[Any], object] | None, change: Any) -> None:
+        """Give a change to the selections that are looked up by what is in it."""
+        if keeper is not None:
+            keeper(change)
+        previous = change.previous
+        for selection in self._indexed[resource].near(change.value, None if previous is None else previous.value):
+            event = _event_of(change, selection.matches, None)
+            if event is not None:
+                selection.events.append(event)
+                self._woken[selection] = None
 
     def _before_compact(self) -> None:
         """Read what was written in the same instant, and keep what is about to be forgotten, as far as it is wanted."""
@@ -217,13 +252,13 @@ class WatchCache:
             return None  # a record that the server keeps for itself
 
     def drain(self) -> None:
-        """Bring every selection up to the head of the store. O(new changes x distinct selections of their resource)."""
+        """Bring every selection up to the head of the store. O(new changes x distinct selections that may want them)."""
         if self._store.revision == self.revision:
             self._listener.arm()
             return
-        woken: dict[Selection, None] = {}
+        woken = self._woken = {}
         changes = self._store.changes(self.revision)
-        distribute(changes, self._by_type, TYPE_FIELDS, self._selections, _event_of, stamped, self._policies, woken)
+        distribute(changes, self._by_type, TYPE_FIELDS, self._selections, _event_of, stamped, self._told, woken)
         self.revision = self._store.revision
         self._listener.arm()
         for selection in woken:
