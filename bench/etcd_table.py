@@ -76,8 +76,10 @@ def main(arguments: Sequence[str]) -> int:
     missed: list[str] = []
     for wanted, measure, begin, end in (("--store", store, STORE_BEGIN, STORE_END), ("--grpc", grpc, GRPC_BEGIN, GRPC_END)):
         if both or wanted in arguments:
+            load = os.getloadavg()[0]
             table, found = measure()
             missed += found
+            table += f"\n\nLoad of the machine's {os.cpu_count()} cores by others when it began: {load:.1f}."
             print(table, flush=True)
             if "--write" in arguments:
                 text = README.read_text(encoding="utf-8")

