@@ -41,7 +41,7 @@ def draw_schedule(seed: int) -> Schedule:
     paces = stream.choice(((0, 1, 2), (1, 2, 3, 4), tuple(range(len(PACES_NS)))))
     targets = (0, *(stream.below(6) for _ in range(1 + stream.below(4))))
     keys_count = 1 + stream.below(8)
-    scenes = _some(stream, SCENES, 3)
+    scenes = _some(stream, SCENES, 2)
     scene_percent = stream.choice((0, 20, 50)) if scenes else 0
     steps: list[Step] = []
     steps_count = STEPS_MIN + stream.below(STEPS_SPAN)

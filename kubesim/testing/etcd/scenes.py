@@ -29,6 +29,8 @@ def _tombstone(stream: Stream) -> Iterator[Step]:
     yield Step("put", client, key, A_MOMENT)
     yield Step("delete_if", client, key, A_MOMENT)
     yield Step("compact", client, stream.below(2), stream.choice((AT_ONCE, A_MOMENT)))
+    if stream.below(2):
+        yield Step("read_and_put", stream.below(TARGETS), 1 + stream.below(4), A_MOMENT)
     yield Step("watch", stream.below(TARGETS), 2 + stream.below(2), SOON)
     if stream.below(2):
         yield Step(stream.choice(("kill", "power_off")), stream.below(TARGETS), 0, A_MOMENT)
@@ -67,17 +69,31 @@ def _minority(stream: Stream) -> Iterator[Step]:
 def _power_cut(stream: Stream) -> Iterator[Step]:
     """All members lose power, and what each knew to be committed; then links are bad and most disks slow, and clients ask all the while."""
     key, fast, slow, links = stream.below(3), stream.below(TARGETS), 1 + stream.below(3), stream.below(3)
-    yield Step("put", stream.below(TARGETS), key, stream.choice((SOON, A_WHILE, ELECTION)))
+    yield Step("put", stream.below(TARGETS), key, stream.choice((A_WHILE, ELECTION)))
     for member in range(1, TARGETS):
         if member != fast:
             yield Step("slow_disk", member, slow, AT_ONCE)
     if links:
         yield Step("bad_links", 0, links, AT_ONCE)
     yield Step("crash_all", 0, 0, stream.choice((AT_ONCE, ELECTION)))
-    for _ in range(4 + stream.below(8)):
-        yield Step("get_everywhere", 0, key, stream.choice((A_MOMENT, A_WHILE, BEAT)))
+    for _ in range(6 + stream.below(8)):
+        yield Step("get_everywhere", 0, key, stream.choice((A_MOMENT, A_WHILE, A_WHILE, BEAT)))
     if links:
         yield Step("bad_links", 0, 0, A_WHILE)
+
+
+def _killed_in_flight(stream: Stream) -> Iterator[Step]:
+    """Members that die with requests in their hands, whose clients ask others, while those requests may live on."""
+    slow = stream.below(3)
+    for member in range(1, TARGETS):
+        yield Step("slow_disk", member, slow, AT_ONCE)
+    for _ in range(1 + stream.below(3)):
+        for _ in range(1 + stream.below(3)):
+            yield Step(stream.choice(("put", "put", "put_if", "put_pair")), 0, stream.below(KEYS), stream.choice((AT_ONCE, AT_ONCE, SOON)))
+        yield Step("wait", 0, 0, stream.choice((AT_ONCE, SOON, SOON, A_MOMENT)))
+        yield Step(stream.choice(("kill", "kill", "power_off")), stream.below(TARGETS), 0, stream.choice((SOON, A_MOMENT, A_WHILE)))
+        yield Step("get_everywhere", 0, stream.below(3), stream.choice((A_WHILE, BEAT)))
+    yield Step("restart", 0, 0, stream.choice((A_WHILE, ELECTION)))
 
 
 def _lagging(stream: Stream) -> Iterator[Step]:
@@ -94,4 +110,4 @@ def _lagging(stream: Stream) -> Iterator[Step]:
     yield Step("mend", 0, 0, A_WHILE)
 
 
-SCENES: tuple[Callable[[Stream], Iterator[Step]], ...] = (_tombstone, _leased, _minority, _power_cut, _lagging)
+SCENES: tuple[Callable[[Stream], Iterator[Step]], ...] = (_tombstone, _leased, _minority, _power_cut, _killed_in_flight, _lagging)

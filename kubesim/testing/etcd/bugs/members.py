@@ -103,7 +103,7 @@ MEMBER_BUGS = (
         "revision-from-records",
         "etcd-17780",
         "a compaction takes the newest record, a delete, and a start reads the revision off the newest that is left",
-        ("K2", "K10"),
+        ("K1", "K2", "K10"),
         (Patch(State, "load", _count_records),),
     ),
     Bug(
