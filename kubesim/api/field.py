@@ -36,6 +36,9 @@ def _quoted_letter(letter: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+OMITTED: Any = object()  # a value that an error does not show
+
+
 def show(value: Any) -> str:
     """Render a value as upstream's field errors do."""
     if isinstance(value, str):
@@ -58,7 +61,8 @@ def required(path: str, detail: str = "") -> FieldError:
 
 def invalid(path: str, value: Any, detail: str) -> FieldError:
     """A value of the right type that is not allowed."""
-    return FieldError(path, errors.INVALID, _with(f"Invalid value: {show(value)}", detail))
+    head = "Invalid value" if value is OMITTED else f"Invalid value: {show(value)}"
+    return FieldError(path, errors.INVALID, _with(head, detail))
 
 
 def not_supported(path: str, value: Any, supported: Iterable[str]) -> FieldError:

@@ -23,6 +23,17 @@ GOOD: dict[str, Object] = {
     "daemonsets.apps": {"spec": {"selector": SELECTOR, "template": TEMPLATE}},
     "jobs.batch": {"spec": {"template": JOB_TEMPLATE}},
     "configmaps": {"data": {"a": "b"}},
+    "pods": {"spec": {"containers": [CONTAINER]}},
+    "endpoints": {"subsets": [{"addresses": [{"ip": "10.4.0.4"}], "ports": [{"port": 80}]}]},
+    "storageclasses.storage.k8s.io": {"provisioner": "example.com/disks"},
+    "horizontalpodautoscalers.autoscaling": {"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "d"}, "maxReplicas": 3}},
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": {
+        "spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Queue", "queuing": {}}}}
+    },
+    "apiservices.apiregistration.k8s.io": {
+        "metadata": {"name": "v1.example.com", "uid": "u1", "resourceVersion": "1"},
+        "spec": {"group": "example.com", "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 10},
+    },
 }
 
 

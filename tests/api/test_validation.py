@@ -133,3 +133,106 @@ def test_an_error_is_worded_for_what_the_client_has_sent() -> None:
     assert "Invalid value: {}: `selector`" in reworded(errors, judge, new, sent)[0].message
     assert reworded(errors, judge, new, None) is errors
     assert reworded((), judge, new, sent) == ()
+
+
+SCALER, TARGET = "horizontalpodautoscalers.autoscaling", "spec.metrics[0]"
+BOTH = {"type": "Value", "value": "1", "averageValue": "1"}
+RULE = "spec.podFailurePolicy.rules[0]"
+QUEUING = "spec.limited.limitResponse.queuing"
+OTHERS: list[tuple[str, Object, list[str]]] = [
+    # ValidateHorizontalPodAutoscaler (pkg/apis/autoscaling/validation/validation.go)
+    (SCALER, {"spec.scaleTargetRef.kind": "a/b"}, ["spec.scaleTargetRef.kind: Invalid value: \"a/b\": may not contain '/'"]),
+    (
+        SCALER,
+        {"spec.metrics": [{"type": "Pods", "pods": {"metric": {}, "target": {"type": "AverageValue", "averageValue": "0"}}}]},
+        [
+            f"{TARGET}.pods.metric.name: Required value: must specify a metric name",
+            f'{TARGET}.pods.target.averageValue: Invalid value: "0": must be positive',
+            f"{TARGET}.pods.target.averageValue: Required value: must specify a positive target averageValue",
+        ],
+    ),
+    (
+        SCALER,
+        {"spec.metrics": [{"type": "ContainerResource", "containerResource": {"name": "cpu", "target": {"type": "Utilization"}}}]},
+        [
+            f"{TARGET}.containerResource.container: Required value: must specify a container",
+            f"{TARGET}.containerResource.target.averageUtilization: Required value: must set either a target raw value or",
+        ],
+    ),
+    (
+        SCALER,
+        {"spec.metrics": [{"type": "External", "external": {"metric": {"name": "q"}, "target": BOTH}}]},
+        [f"{TARGET}.external.target.value: Forbidden: may not set both a target value for metric and a per-pod target"],
+    ),
+    # ValidateJobSpec (pkg/apis/batch/validation/validation.go)
+    ("jobs.batch", {"spec.podFailurePolicy": {"rules": [{"action": "FailJob"}]}}, [f"{RULE}: Invalid value: specifying one of"]),
+    (
+        "jobs.batch",
+        {"spec.podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [3, 2, 2]}}]}},
+        [f"{RULE}.onExitCodes.values[2]: Duplicate value: 2", f"{RULE}.onExitCodes.values: Invalid value: [3,2,2]: must be ordered"],
+    ),
+    (
+        "jobs.batch",
+        {"spec.completionMode": "Indexed", "spec.completions": 2, "spec.maxFailedIndexes": 3},
+        [
+            "spec.maxFailedIndexes: Invalid value: 3: must be less than or equal to completions",
+            "spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified",
+        ],
+    ),
+    # ValidateStorageClass, ValidateEndpoints, ValidateLimitResponse, ValidateAPIService
+    ("storageclasses.storage.k8s.io", {"provisioner": "a b"}, [f'provisioner: Invalid value: "a b": {BAD_KEY}']),
+    ("storageclasses.storage.k8s.io", {"parameters": {"": "x"}}, ['parameters: Invalid value: "": field can not be empty.']),
+    ("endpoints", {"subsets.0.addresses.0.ip": "127.0.0.1"}, ['subsets[0].addresses[0].ip: Invalid value: "127.0.0.1": may not be']),
+    ("endpoints", {"subsets.0.ports.0.protocol": "X"}, ['subsets[0].ports[0].protocol: Unsupported value: "X"']),
+    (
+        "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+        {"spec.limited.limitResponse.queuing": {"queues": 4, "handSize": 8}},
+        [f"{QUEUING}.handSize: Invalid value: 8: should not be greater than queues (4)"],
+    ),
+    (
+        "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+        {"spec.limited.limitResponse.type": "Reject"},
+        [f"{QUEUING}: Forbidden: must be nil if limited.limitResponse.type is not Limited"],
+    ),
+    (
+        "apiservices.apiregistration.k8s.io",
+        {"spec.version": "v2", "spec.versionPriority": 0},
+        [
+            'metadata.name: Invalid value: "v1.example.com": must be `spec.version+"."+spec.group`: "v2.example.com"',
+            "spec.versionPriority: Invalid value: 0: must be positive and less than 1000",
+        ],
+    ),
+    # ValidatePodSpec (pkg/apis/core/validation/validation.go)
+    ("pods", {"spec.os": {"name": "beos"}}, ['spec.os: Unsupported value: "beos": supported values: "linux", "windows"']),
+    (
+        "pods",
+        {"spec.shareProcessNamespace": True, "spec.hostPID": True},
+        ["spec.securityContext.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled"],
+    ),
+    (
+        "pods",
+        {"spec.securityContext": {"seccompProfile": {"type": "Localhost"}, "fsGroupChangePolicy": "X"}},
+        [
+            'spec.securityContext.fsGroupChangePolicy: Unsupported value: "X"',
+            "spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost",
+        ],
+    ),
+    (
+        "pods",
+        {"spec.containers.0.securityContext": {"seccompProfile": {"type": "Unconfined", "localhostProfile": "p"}}},
+        ['spec.containers[0].securityContext.seccompProfile.localhostProfile: Invalid value: {"Type":"Unconfined","LocalhostProfile":'],
+    ),
+    (
+        "pods",
+        {
+            "spec.volumes": [{"name": "v", "emptyDir": {}}],
+            "spec.containers.0.volumeMounts": [{"name": "v", "mountPath": "/v", "mountPropagation": "Bidirectional"}],
+        },
+        ["spec.containers[0].volumeMounts[0].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("resource", "changes", "expected"), OTHERS, ids=str)
+def test_other_kinds(resource: str, changes: Object, expected: list[str]) -> None:
+    agree(create_errors(resource, changes), expected)

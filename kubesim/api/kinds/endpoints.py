@@ -6,7 +6,7 @@ from typing import Any
 from kubesim.api import field, names
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
-from kubesim.api.kinds.parts.checks import text_errors
+from kubesim.api.kinds.parts.checks import choice_errors, text_errors
 from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
 from kubesim.api.kinds.parts.shape import change_each, fill
@@ -28,12 +28,33 @@ def _validate(endpoints: Object) -> Sequence[FieldError]:
             wrong.append(field.required(at, "must specify `addresses` or `notReadyAddresses`"))
         for kind in ("addresses", "notReadyAddresses"):
             for number, address in enumerate(subset.get(kind) or ()):
-                wrong += text_errors(address.get("ip", ""), f"{at}.{kind}[{number}].ip", names.check_ip)
+                wrong += _address_errors(address, f"{at}.{kind}[{number}]")
         for number, port in enumerate(subset.get("ports") or ()):
-            if len(subset["ports"]) > 1 and not port.get("name"):
-                wrong.append(field.required(f"{at}.ports[{number}].name"))
-            complaints = names.check_port_number(port.get("port", 0))
-            wrong += [field.invalid(f"{at}.ports[{number}].port", port.get("port", 0), message) for message in complaints]
+            wrong += _port_errors(port, len(subset["ports"]) > 1, f"{at}.ports[{number}]")
+    return wrong
+
+
+def _address_errors(address: Object, path: str) -> list[FieldError]:
+    ip = address.get("ip", "")
+    wrong = [field.invalid(f"{path}.ip", ip, message) for message in names.check_ip(ip) or names.check_endpoint_ip(ip)]
+    if address.get("hostname"):
+        wrong += text_errors(address["hostname"], f"{path}.hostname", names.check_dns_label)
+    if address.get("nodeName") is not None:
+        wrong += text_errors(address["nodeName"], f"{path}.nodeName", names.check_dns_subdomain)
+    return wrong
+
+
+def _port_errors(port: Object, needs_name: bool, path: str) -> list[FieldError]:
+    wrong: list[FieldError] = []
+    if port.get("name"):
+        wrong += text_errors(port["name"], f"{path}.name", names.check_dns_label)
+    elif needs_name:
+        wrong.append(field.required(f"{path}.name"))
+    number = port.get("port", 0)
+    wrong += [field.invalid(f"{path}.port", number, message) for message in names.check_port_number(number)]
+    wrong += choice_errors(port.get("protocol"), f"{path}.protocol", ("SCTP", "TCP", "UDP"), is_required=True)
+    if port.get("appProtocol") is not None:
+        wrong += text_errors(port["appProtocol"], f"{path}.appProtocol", names.check_qualified_name)
     return wrong
 
 

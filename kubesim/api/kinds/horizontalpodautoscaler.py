@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kubesim.api import field
+from kubesim.api import field, names, quantity
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.cells import at, count
-from kubesim.api.kinds.parts.checks import choice_errors
+from kubesim.api.kinds.parts.checks import choice_errors, text_errors
 from kubesim.api.kinds.parts.columns import AGE, NAME
+from kubesim.api.kinds.parts.label_selector import label_selector_errors
 from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors, not_negative_errors
 from kubesim.api.kinds.parts.shape import change, changed_spec, fill, get_in, keep_all_but_status, keep_status
 
@@ -27,6 +28,7 @@ _SOURCES = {
     "Pods": "pods",
     "Resource": "resource",
 }
+_SOURCE_ORDER = ("object", "external", "pods", "resource", "containerResource")  # in which upstream looks at them
 _STATUS = {"desiredReplicas": 0, "currentMetrics": None}
 WINDOW_SECONDS_MAX, PERIOD_SECONDS_MAX = 3600, 1800
 
@@ -58,13 +60,58 @@ def _metric_errors(metric: Object, path: str) -> list[FieldError]:
         return [field.required(f"{path}.type", "must specify a metric source type")]
     if type_ not in _SOURCES:
         return [field.not_supported(f"{path}.type", type_, sorted(_SOURCES))] * 2  # upstream finds it twice
-    name = _SOURCES[type_]
-    if metric.get(name) is None:
-        return [field.required(f"{path}.{name}", "must populate information for the given metric source")]
+    expected = _SOURCES[type_]
+    given = [name for name in _SOURCE_ORDER if metric.get(name) is not None]
+    wrong = _source_errors(metric[given[0]], given[0], f"{path}.{given[0]}") if given else []
+    if expected not in given:
+        wrong.append(field.required(f"{path}.{expected}", "must populate information for the given metric source"))
+    others = [name for name in given if name != expected]
+    return wrong + [field.forbidden(f"{path}.{name}", "must populate the given metric source only") for name in others]
+
+
+def _source_errors(source: Object, name: str, path: str) -> list[FieldError]:
+    """Errors of one source: what it measures, and its target (validateObjectSource and its siblings)."""
     wrong: list[FieldError] = []
-    if name in ("resource", "containerResource") and not metric[name].get("name"):
-        wrong.append(field.required(f"{path}.{name}.name", "must specify a resource name"))
-    return wrong + _target_errors(metric[name].get("target") or {}, f"{path}.{name}.target")
+    if name in ("resource", "containerResource"):
+        if not source.get("name"):
+            wrong.append(field.required(f"{path}.name", "must specify a resource name"))
+        if name == "containerResource" and not source.get("container"):
+            wrong.append(field.required(f"{path}.container", "must specify a container"))
+    else:
+        if name == "object":
+            wrong += _reference_errors(source.get("describedObject") or {}, f"{path}.describedObject")
+        metric = source.get("metric") or {}
+        wrong += _named_errors(metric.get("name"), f"{path}.metric.name", "must specify a metric name")
+        wrong += label_selector_errors(metric.get("selector"), f"{path}.metric.selector")
+    target = source.get("target") or {}
+    return wrong + _target_errors(target, f"{path}.target") + _amount_errors(target, name, f"{path}.target")
+
+
+def _amount_errors(target: Object, source: str, path: str) -> list[FieldError]:
+    """Which amounts a target of each source must name, and which not at once."""
+    value, average, utilization = (target.get(name) for name in ("value", "averageValue", "averageUtilization"))
+    if source in ("resource", "containerResource"):
+        if utilization is None and average is None:
+            return [field.required(f"{path}.averageUtilization", "must set either a target raw value or a target utilization")]
+        both = "may not set both a target raw value and a target utilization"
+        return [field.forbidden(f"{path}.averageValue", both)] if utilization is not None and average is not None else []
+    if source == "pods":
+        is_positive = average is not None and quantity.parse(average).nanos > 0
+        return [] if is_positive else [field.required(f"{path}.averageValue", "must specify a positive target averageValue")]
+    if value is None and average is None:
+        words = "a target value or averageValue" if source == "object" else "a target value for metric or a per-pod target"
+        return [field.required(f"{path}.averageValue", f"must set either {words}")]
+    if source == "external" and value is not None and average is not None:
+        return [field.forbidden(f"{path}.value", "may not set both a target value for metric and a per-pod target")]
+    return []
+
+
+def _named_errors(text: str | None, path: str, missing: str = "") -> list[FieldError]:
+    return text_errors(text, path, names.check_path_segment) if text else [field.required(path, missing)]
+
+
+def _reference_errors(reference: Object, path: str) -> list[FieldError]:
+    return [error for name in ("kind", "name") for error in _named_errors(reference.get(name), f"{path}.{name}")]
 
 
 def _target_errors(target: Object, path: str) -> list[FieldError]:
@@ -74,6 +121,9 @@ def _target_errors(target: Object, path: str) -> list[FieldError]:
         wrong.append(field.required(f"{path}.type", "must specify a metric target type"))
     elif type_ not in ("Utilization", "Value", "AverageValue"):
         wrong.append(field.invalid(f"{path}.type", type_, "must be either Utilization, Value, or AverageValue"))
+    for name in ("value", "averageValue"):
+        if target.get(name) is not None and quantity.parse(target[name]).nanos <= 0:
+            wrong.append(field.invalid(f"{path}.{name}", target[name], "must be positive"))
     utilization = target.get("averageUtilization")
     if utilization is not None and utilization < 1:
         wrong.append(field.invalid(f"{path}.averageUtilization", utilization, "must be greater than 0"))
@@ -116,8 +166,7 @@ def _spec_errors(spec: Object) -> list[FieldError]:
         wrong.append(field.required("spec.maxReplicas", "must be set and greater than 0"))
     if low is not None and high < low:
         wrong.append(field.invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
-    target = spec.get("scaleTargetRef") or {}
-    wrong += [field.required(f"spec.scaleTargetRef.{name}") for name in ("kind", "name") if not target.get(name)]
+    wrong += _reference_errors(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef")
     for index, metric in enumerate(metrics):
         wrong += _metric_errors(metric, f"spec.metrics[{index}]")
     if low == 0 and not any(metric.get("type") in ("Object", "External") for metric in metrics):

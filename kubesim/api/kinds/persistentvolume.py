@@ -75,6 +75,8 @@ def _spec_errors(spec: Object) -> list[FieldError]:
     found = [name for name in SOURCES if spec.get(name) is not None]
     wrong += volume_source_errors(found[0], spec[found[0]], f"spec.{found[0]}") if found else []
     wrong += [field.forbidden(f"spec.{name}", "may not specify more than 1 volume type") for name in found[1:]]
+    if spec.get("local") is not None and spec.get("nodeAffinity") is None:
+        wrong.append(field.required("metadata.annotations", "Local volume requires node affinity"))
     if not found:
         wrong.append(field.required("spec", "must specify a volume type"))
     policy = spec.get("persistentVolumeReclaimPolicy")

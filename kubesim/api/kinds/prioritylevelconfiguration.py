@@ -39,8 +39,26 @@ def _validate(level: Object) -> Sequence[FieldError]:
     if type_ == "Exempt" and spec.get("limited") is not None:
         wrong.append(field.forbidden("spec.limited", "must be nil if the type is not Limited"))
     if spec.get("limited") is not None:
-        response = get_in(spec, "limited", "limitResponse", "type")
-        wrong += choice_errors(response, "spec.limited.limitResponse.type", ("Queue", "Reject"), is_required=True)
+        wrong += _response_errors(get_in(spec, "limited", "limitResponse") or {}, "spec.limited.limitResponse")
+    return wrong
+
+
+def _response_errors(response: Object, path: str) -> list[FieldError]:
+    """Errors of what happens to requests above the limit (ValidateLimitResponse)."""
+    type_, queuing, at_ = response.get("type"), response.get("queuing"), f"{path}.queuing"
+    wrong = choice_errors(type_, f"{path}.type", ("Queue", "Reject"), is_required=True)
+    if type_ == "Reject" and queuing is not None:
+        wrong.append(field.forbidden(at_, "must be nil if limited.limitResponse.type is not Limited"))
+    if type_ == "Queue" and queuing is None:
+        wrong.append(field.required(at_, "must not be empty if limited.limitResponse.type is Limited"))
+    if type_ != "Queue" or queuing is None:
+        return wrong
+    for name in ("queueLengthLimit", "queues", "handSize"):
+        if queuing.get(name, 0) <= 0:
+            wrong.append(field.invalid(f"{at_}.{name}", queuing.get(name, 0), "must be positive"))
+    if queuing.get("handSize", 0) > queuing.get("queues", 0):
+        detail = f"should not be greater than queues ({queuing.get('queues', 0)})"
+        wrong.append(field.invalid(f"{at_}.handSize", queuing["handSize"], detail))
     return wrong
 
 

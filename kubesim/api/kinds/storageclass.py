@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kubesim.api import field
+from kubesim.api import field, names
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Column, Kind
 from kubesim.api.kinds.parts.cells import at
@@ -13,6 +13,7 @@ from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors, 
 from kubesim.api.kinds.parts.shape import fill
 
 Object = dict[str, Any]
+PARAMETERS_MAX, PARAMETERS_BYTES_MAX = 512, 256 * 1024
 DEFAULT_ANNOTATION = "storageclass.kubernetes.io/is-default-class"
 _FORBIDDEN = "updates to {} are forbidden."
 
@@ -25,10 +26,22 @@ def _validate(storage: Object) -> Sequence[FieldError]:
     wrong = metadata_errors(storage, namespaced=False)
     if not storage.get("provisioner"):
         wrong.append(field.required("provisioner"))
+    else:
+        found = names.check_qualified_name(storage["provisioner"].lower())
+        wrong += [field.invalid("provisioner", storage["provisioner"], message) for message in found]
+    wrong += _parameter_errors(storage.get("parameters") or {})
     wrong += choice_errors(storage.get("reclaimPolicy"), "reclaimPolicy", ("Delete", "Retain"))
     return wrong + choice_errors(
         storage.get("volumeBindingMode"), "volumeBindingMode", ("Immediate", "WaitForFirstConsumer"), is_required=True
     )
+
+
+def _parameter_errors(parameters: Object) -> list[FieldError]:
+    if len(parameters) > PARAMETERS_MAX:
+        return [field.too_long("Provisioner Parameters", PARAMETERS_MAX)]  # upstream's path
+    wrong = [field.invalid("parameters", key, "field can not be empty.") for key in parameters if not key]
+    size = sum(len(key) + len(value) for key, value in parameters.items())
+    return [*wrong, field.too_long("parameters", PARAMETERS_BYTES_MAX)] if size > PARAMETERS_BYTES_MAX else wrong
 
 
 def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:

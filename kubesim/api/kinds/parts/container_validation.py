@@ -125,6 +125,14 @@ def _host_port_conflicts(containers: Sequence[Object], path: str, first: int = 0
     return wrong
 
 
+def _propagation_errors(propagation: str | None, container: Object, path: str) -> list[FieldError]:
+    """Mounts may only go back to the host from a privileged container (validateMountPropagation)."""
+    wrong = choice_errors(propagation, path, ("Bidirectional", "HostToContainer", "None"))
+    if propagation == "Bidirectional" and not (container.get("securityContext") or {}).get("privileged"):
+        wrong.append(field.forbidden(path, "Bidirectional mount propagation is available only to privileged containers"))
+    return wrong
+
+
 def _mounts_errors(container: Object, path: str, volumes: Volumes) -> list[FieldError]:
     wrong: list[FieldError] = []
     seen: set[str] = set()
@@ -142,6 +150,7 @@ def _mounts_errors(container: Object, path: str, volumes: Volumes) -> list[Field
         seen.add(mount_path)
         if mount_path in devices:
             wrong.append(field.invalid(f"{at}.mountPath", mount_path, "must not already exist as a path in volumeDevices"))
+        wrong += _propagation_errors(mount.get("mountPropagation"), container, f"{at}.mountPropagation")
         for part in ("subPath", "subPathExpr"):
             if mount.get(part):
                 wrong += local_path_errors(mount[part], f"{path}.volumeMounts.{part}")
@@ -152,9 +161,28 @@ def _mounts_errors(container: Object, path: str, volumes: Volumes) -> list[Field
     return wrong
 
 
+def seccomp_errors(profile: Object | None, path: str) -> list[FieldError]:
+    """A profile of system calls: its type, and its file where it has one (validateSeccompProfileField)."""
+    if profile is None:
+        return []
+    type_, file = profile.get("type"), profile.get("localhostProfile")
+    if not type_:
+        wrong = [field.required(f"{path}.type", "type is required when seccompProfile is set")]
+    else:
+        wrong = choice_errors(type_, f"{path}.type", ("Localhost", "RuntimeDefault", "Unconfined"))
+    at = f"{path}.localhostProfile"
+    if type_ == "Localhost":
+        return wrong + (local_path_errors(file, at) if file else [field.required(at, "must be set when seccomp type is Localhost")])
+    if file is None:
+        return wrong
+    shown = as_struct(profile, "io.k8s.api.core.v1.SeccompProfile")
+    return [*wrong, field.invalid(at, shown, "can only be set when seccomp type is Localhost")]
+
+
 def _security_errors(context: Object, path: str) -> list[FieldError]:
     wrong = id_errors(context.get("runAsUser"), f"{path}.runAsUser") + id_errors(context.get("runAsGroup"), f"{path}.runAsGroup")
     wrong += choice_errors(context.get("procMount"), f"{path}.procMount", ("Default", "Unmasked"))
+    wrong += seccomp_errors(context.get("seccompProfile"), f"{path}.seccompProfile")
     if context.get("allowPrivilegeEscalation") is False:
         shown = as_struct(context, "io.k8s.api.core.v1.SecurityContext")
         if context.get("privileged"):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kubesim.api import field
+from kubesim.api import field, names
 from kubesim.api.errors import FieldError
-from kubesim.api.kinds.parts.checks import choice_errors, not_negative
+from kubesim.api.kinds.parts.checks import choice_errors, not_negative, text_errors
 from kubesim.api.kinds.parts.label_selector import label_selector_errors
 from kubesim.api.kinds.parts.pod_spec import default_template
 from kubesim.api.kinds.parts.shape import change, change_each, fill
@@ -14,6 +14,7 @@ from kubesim.api.kinds.parts.workload import pod_template_errors
 Object = dict[str, Any]
 NON_INDEXED, INDEXED = "NonIndexed", "Indexed"
 INDEXED_PODS_MAX = 100_000
+RULES_MAX, EXIT_CODES_MAX = 20, 255
 ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _COUNTS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished", "maxFailedIndexes")
 
@@ -70,13 +71,28 @@ def _mode_errors(spec: Object, path: str) -> list[FieldError]:
             wrong.append(field.invalid(f"{path}.parallelism", spec["parallelism"], detail))
     elif spec.get("backoffLimitPerIndex") is not None:
         wrong.append(field.invalid(f"{path}.backoffLimitPerIndex", spec["backoffLimitPerIndex"], "requires indexed completion mode"))
+    if mode == INDEXED and spec.get("maxFailedIndexes") is not None:
+        wrong += _failed_index_errors(spec, path)
     if mode != INDEXED and spec.get("maxFailedIndexes") is not None:
         wrong.append(field.invalid(f"{path}.maxFailedIndexes", spec["maxFailedIndexes"], "requires indexed completion mode"))
     return wrong
 
 
-def _failure_policy_errors(spec: Object, path: str) -> list[FieldError]:
+def _failed_index_errors(spec: Object, path: str) -> list[FieldError]:
     wrong: list[FieldError] = []
+    count, completions = spec["maxFailedIndexes"], spec.get("completions")
+    if completions is not None and count > completions:
+        wrong.append(field.invalid(f"{path}.maxFailedIndexes", count, "must be less than or equal to completions"))
+    if count > INDEXED_PODS_MAX:
+        wrong.append(field.invalid(f"{path}.maxFailedIndexes", count, f"must be less than or equal to {INDEXED_PODS_MAX}"))
+    if spec.get("backoffLimitPerIndex") is None:
+        wrong.append(field.required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified"))
+    return wrong
+
+
+def _failure_policy_errors(spec: Object, path: str) -> list[FieldError]:
+    rules = spec["podFailurePolicy"].get("rules") or ()
+    wrong = [field.too_many(f"{path}.rules", len(rules), RULES_MAX)] if len(rules) > RULES_MAX else []
     for index, rule in enumerate(spec["podFailurePolicy"].get("rules") or ()):
         at, action = f"{path}.rules[{index}]", rule.get("action", "")
         if not action:
@@ -85,10 +101,17 @@ def _failure_policy_errors(spec: Object, path: str) -> list[FieldError]:
             wrong.append(field.invalid(f"{at}.action", action, "requires the backoffLimitPerIndex to be set"))
         elif action not in ACTIONS:
             wrong.append(field.not_supported(f"{at}.action", action, ACTIONS))
-        if rule.get("onExitCodes") is None and not rule.get("onPodConditions"):
-            wrong.append(field.invalid(at, rule, "specifying one of OnExitCodes and OnPodConditions is required"))
         if rule.get("onExitCodes") is not None:
             wrong += _exit_code_errors(rule["onExitCodes"], spec, f"{at}.onExitCodes")
+        for number, pattern in enumerate(rule.get("onPodConditions") or ()):
+            place = f"{at}.onPodConditions[{number}]"
+            wrong += text_errors(pattern.get("type", ""), f"{place}.type", names.check_qualified_name)
+            wrong += choice_errors(pattern.get("status"), f"{place}.status", ("False", "True", "Unknown"), is_required=True)
+        given = [rule.get("onExitCodes") is not None, bool(rule.get("onPodConditions"))]
+        if all(given):
+            wrong.append(field.invalid(at, field.OMITTED, "specifying both OnExitCodes and OnPodConditions is not supported"))
+        elif not any(given):
+            wrong.append(field.invalid(at, field.OMITTED, "specifying one of OnExitCodes and OnPodConditions is required"))
     return wrong
 
 
@@ -97,9 +120,17 @@ def _exit_code_errors(codes: Object, spec: Object, path: str) -> list[FieldError
     values: Sequence[int] = codes.get("values") or ()
     if not values:
         wrong.append(field.invalid(f"{path}.values", list(values), "at least one value is required"))
+    if len(values) > EXIT_CODES_MAX:
+        wrong.append(field.too_many(f"{path}.values", len(values), EXIT_CODES_MAX))
+    is_ordered = True
     for index, value in enumerate(values):
         if codes.get("operator") == "In" and value == 0:
             wrong.append(field.invalid(f"{path}.values[{index}]", value, "must not be 0 for the In operator"))
+        if value in values[:index]:
+            wrong.append(field.duplicate(f"{path}.values[{index}]", value))
+        is_ordered = is_ordered and (index == 0 or values[index - 1] <= value)
+    if not is_ordered:
+        wrong.append(field.invalid(f"{path}.values", list(values), "must be ordered"))
     template = ((spec.get("template") or {}).get("spec")) or {}
     containers = [container.get("name") for container in [*(template.get("containers") or ()), *(template.get("initContainers") or ())]]
     name = codes.get("containerName")

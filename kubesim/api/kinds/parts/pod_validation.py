@@ -10,7 +10,7 @@ from typing import Any
 from kubesim.api import field, names
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.parts.checks import choice_errors, id_errors, text_errors
-from kubesim.api.kinds.parts.container_validation import containers_errors
+from kubesim.api.kinds.parts.container_validation import containers_errors, seccomp_errors
 from kubesim.api.kinds.parts.placement_validation import affinity_errors, gate_errors, spread_errors, toleration_errors
 from kubesim.api.kinds.parts.volume_validation import volumes_errors
 
@@ -43,7 +43,14 @@ def pod_spec_errors(spec: Object, path: str) -> list[FieldError]:
         wrong += text_errors(spec["priorityClassName"], f"{path}.priorityClassName", names.check_dns_subdomain)
     if spec.get("runtimeClassName"):
         wrong += text_errors(spec["runtimeClassName"], f"{path}.runtimeClassName", names.check_dns_subdomain)
-    return wrong + choice_errors(spec.get("preemptionPolicy"), f"{path}.preemptionPolicy", ("Never", "PreemptLowerPriority"))
+    wrong += choice_errors(spec.get("preemptionPolicy"), f"{path}.preemptionPolicy", ("Never", "PreemptLowerPriority"))
+    system = spec.get("os")
+    return wrong if system is None else wrong + _system_errors(system.get("name"), f"{path}.os")
+
+
+def _system_errors(name: str | None, path: str) -> list[FieldError]:
+    """An operating system that is not one of the two (validateOS)."""
+    return choice_errors(name, path, ("linux", "windows")) if name else [field.required(f"{path}.name", "cannot be empty")]
 
 
 def _claim_errors(claims: Sequence[Object], path: str) -> list[FieldError]:
@@ -67,7 +74,12 @@ def _security_errors(spec: Object, path: str) -> list[FieldError]:
     for index, group in enumerate(context.get("supplementalGroups") or ()):
         wrong += id_errors(group, f"{at}.supplementalGroups[{index}]")
     wrong += id_errors(context.get("fsGroup"), f"{at}.fsGroup")
-    return wrong + _sysctl_errors(context.get("sysctls") or (), f"{at}.sysctls")
+    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
+        detail = "ShareProcessNamespace and HostPID cannot both be enabled"
+        wrong.append(field.invalid(f"{at}.shareProcessNamespace", True, detail))
+    wrong += _sysctl_errors(context.get("sysctls") or (), f"{at}.sysctls")
+    wrong += choice_errors(context.get("fsGroupChangePolicy"), f"{at}.fsGroupChangePolicy", ("Always", "OnRootMismatch"))
+    return wrong + seccomp_errors(context.get("seccompProfile"), f"{at}.seccompProfile")
 
 
 def _host_network_errors(spec: Object, path: str) -> list[FieldError]:
