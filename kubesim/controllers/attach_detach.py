@@ -22,10 +22,11 @@ POD, ATTACHMENT = "pod ", "attachment "
 
 def needs_volumes(pod: Object) -> bool:
     """Whether a Pod is on a node and uses its volumes there."""
-    return bool(pod["spec"].get("nodeName") and pod["spec"].get("volumes")) and (pod.get("status") or {}).get("phase") not in ENDED
+    spec = pod["spec"]
+    return bool(spec.get("volumes") and spec.get("nodeName")) and (pod.get("status") or {}).get("phase") not in ENDED
 
 
-@looks_at("spec", "status.phase")
+@looks_at("spec.volumes", "spec.nodeName", "status.phase")
 def by_node(pod: Object) -> tuple[str, ...]:
     """Index function: the node of a Pod with volumes of drivers."""
     if not needs_volumes(pod) or not (claims_of_pod(pod) or any(csi_volume(volume) for volume in pod["spec"]["volumes"])):
@@ -39,7 +40,7 @@ def attachments_of_node(attachment: Object) -> tuple[str, ...]:
     return (attachment["spec"]["nodeName"],)
 
 
-@looks_at("spec", "status.phase")
+@looks_at("spec.nodeName", "status.phase")
 def pod_to_keys(view: View, old: Object | None, new: Object | None) -> Iterable[str]:
     """A Pod that has come to its node; the attachments of a node that a Pod has left."""
     if not (new if new is not None else old or {})["spec"].get("volumes"):  # they never change

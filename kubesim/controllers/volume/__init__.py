@@ -93,7 +93,7 @@ def best_match(claim: Object, volumes: Iterable[Object], delayed: bool) -> Objec
     return best
 
 
-@looks_at("spec")
+@looks_at("spec.volumes")
 def claims_of_pod(pod: Object) -> tuple[str, ...]:
     """Index function: the keys of the claims that a Pod uses, also those made for it."""
     volumes = pod["spec"].get("volumes")
