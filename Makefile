@@ -43,6 +43,7 @@ soak: $(STAMPS)/build   ## the long versions of tests: SOAK seconds of schedules
 	@$(BIN)/python -m tools.soak_properties --seconds $(SOAK)
 	@$(BIN)/python -m tools.soak --seconds 60 --bugs
 	@$(BIN)/python -m kubesim.testing.masters
+	@$(BIN)/python -m tests.server.ha.kills --writes 5000
 	@$(BIN)/python -m tests.server.etcd.crashes --kills 1000
 	@$(BIN)/python -m tests.scheduler.twins --pairs 20000 --recordings
 

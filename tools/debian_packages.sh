@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install the Debian packages that some tests compare with. Where that is impossible it says why, and those tests skip with a reason.
 set -u
-packages=(etcd-server etcd-client)
+packages=(etcd-server etcd-client haproxy)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -9,7 +9,7 @@ reads from the cache). A watch that is ahead of the copy waits, too.
 (ConsistentListFromCache, waitUntilFreshAndBlock).
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 from kubesim._core.revision_store import Change
@@ -18,11 +18,10 @@ from kubesim.apiserver.bootstrap import bootstrap_requests
 from kubesim.apiserver.replica import Replica
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.server import ApiServer
+from kubesim.apiserver.task import Hops, Task
 from kubesim.apiserver.watch_cache import Watch
 from kubesim.etcd.client import EtcdClient
 from kubesim.etcd.client import Watch as EtcdWatch
-from kubesim.etcd.errors import EtcdError
-from kubesim.etcd.requests import READS
 from kubesim.kernel.loop import Kernel
 from kubesim.kernel.network import Network
 from kubesim.kernel.time import MILLISECOND, SECOND
@@ -32,7 +31,6 @@ ALL = (b"\0", b"\0")  # from the first key on
 FRESH_NS_MAX = 3 * SECOND  # how long a watch that is ahead is waited for
 START_AGAIN_NS = 500 * MILLISECOND
 Key = tuple[str, Any]  # (the host that a message came from, the connection)
-Hops = tuple[str, ...]
 
 
 class ApiProcess:
@@ -56,7 +54,7 @@ class ApiProcess:
         self._network = network
         self._make_server = make_server
         self._on_serve = on_serve  # told, just before a step of a request, which hops it has come by
-        self._epoch = 0
+        self.epoch = 0
         self._replica: Replica
         self._feed: EtcdWatch | None = None
         self._watches: dict[Key, dict[int, _Stream]] = {}
@@ -78,7 +76,7 @@ class ApiProcess:
         """End at once; with the power nobody is told, else connections are reset."""
         self.is_running = False
         self.server = None
-        self._epoch += 1
+        self.epoch += 1
         if self._feed is not None:
             self._feed.cancel()
             self._feed = None
@@ -110,16 +108,16 @@ class ApiProcess:
             function(*arguments)
 
     def _fill(self) -> None:
-        epoch = self._epoch
+        epoch = self.epoch
 
         def done(answer: Any, error: Exception | None) -> None:
-            if epoch == self._epoch:
+            if epoch == self.epoch:
                 self.enter(self._filled, epoch, answer, error)
 
         self.etcd.submit(("range", *ALL), done)
 
     def _filled(self, epoch: int, answer: Any, error: Exception | None) -> None:
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             return
         if error is not None:
             self.kernel.after(START_AGAIN_NS, self._fill_again, epoch)
@@ -129,19 +127,19 @@ class ApiProcess:
             self._replica.fill(answer.kvs, answer.revision)
         # A restarted process draws other names and uids than the one before.
         server = self._make_server(self._replica, self.host if epoch == 0 else f"{self.host}#{epoch}")
-        server.submit = lambda request, done: _Task(self, server, request, done, ()).begin()  # type: ignore[method-assign]
+        server.submit = lambda request, done: Task(self, server, request, done, ()).begin()  # type: ignore[method-assign]
         server.custom_resources.start()
         server.has_quotas = bool(server.peek_all("resourcequotas"))
         self._feed = self.etcd.watch(*ALL, self._replica.store.revision + 1, self._follow(epoch), self._feed_ended(epoch))
         self._bootstrap(epoch, server, list(bootstrap_requests()))
 
     def _fill_again(self, epoch: int) -> None:
-        if epoch == self._epoch:
+        if epoch == self.epoch:
             self._fill()
 
     def _bootstrap(self, epoch: int, server: ApiServer, left: list[Request]) -> None:
         """Create what every cluster has, one after the other; what is there stays."""
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             return
         if not left:
             self.server = server
@@ -153,17 +151,17 @@ class ApiProcess:
             else:
                 self._bootstrap(epoch, server, left[1:])
 
-        _Task(self, server, left[0], done, ()).begin()
+        Task(self, server, left[0], done, ()).begin()
 
     def _follow(self, epoch: int) -> Callable[[Any, int], object]:
         def follow(changes: list[Change], revision: int) -> None:
-            if epoch == self._epoch:
+            if epoch == self.epoch:
                 self.enter(self._take, epoch, changes)
 
         return follow
 
     def _take(self, epoch: int, changes: list[Change]) -> None:
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             return
         self._replica.follow(changes)
         if self.server is not None and changes:
@@ -172,7 +170,7 @@ class ApiProcess:
 
     def _feed_ended(self, epoch: int) -> Callable[[Exception], object]:
         def ended(error: Exception) -> None:
-            if epoch == self._epoch:  # its place in etcd's history is compacted: everything begins anew
+            if epoch == self.epoch:  # its place in etcd's history is compacted: everything begins anew
                 self.enter(self._restart)
 
         return ended
@@ -214,7 +212,7 @@ class ApiProcess:
             self.request_count += 1
             client = key[1][0] if isinstance(key[1], tuple) else key[0]
             hops = (client, key[0], self.host) if client != key[0] else (client, self.host)
-            _Task(self, server, part[2], lambda outcome: self.answer(key, ("answer", number, outcome)), hops).begin()
+            Task(self, server, part[2], lambda outcome: self.answer(key, ("answer", number, outcome)), hops).begin()
         elif part[0] == "watch":
             self._open_watch(key, *part[1:])
         else:
@@ -260,10 +258,10 @@ class ApiProcess:
 
     def when_fresh(self, function: Callable[[Exception | None], object]) -> None:
         """Call ``function(None)`` once the copy has what etcd has acknowledged up to now; an error when no quorum can tell."""
-        epoch = self._epoch
+        epoch = self.epoch
 
         def done(answer: Any, error: Exception | None) -> None:
-            if epoch == self._epoch:
+            if epoch == self.epoch:
                 self.enter(known, answer, error)
 
         def known(answer: Any, error: Exception | None) -> None:
@@ -315,7 +313,7 @@ class ApiProcess:
             self._watch(key, number, resource, selection, revision)
 
         assert self.server is not None
-        _Task(self, self.server, request, listed, ()).begin()
+        Task(self, self.server, request, listed, ()).begin()
 
     def _watch(self, key: Key, number: int, resource: str, selection: dict[str, str], revision: int) -> None:
         server = self.server
@@ -374,89 +372,3 @@ class _Stream:
             return
         self.count += 1
         process.answer(self.key, ("events", self.number, self.count, events, events[-1].revision if events else 0))
-
-
-class _Task:
-    """One request being worked on: the verb's generator, its reads answered by the copy, its writes by the quorum."""
-
-    __slots__ = ("attempt", "done", "epoch", "hops", "process", "request", "server", "verb", "wrote")
-
-    def __init__(self, process: ApiProcess, server: ApiServer, request: Request, done: Callable[[Any], object], hops: Hops) -> None:
-        self.process = process
-        self.server = server
-        self.request = request
-        self.done = done
-        self.hops = hops
-        self.epoch = process._epoch
-        self.attempt = 0
-        self.wrote = False
-        self.verb: Generator[Any, Any, Any]
-
-    def begin(self) -> None:
-        """Start: a read when the copy is fresh, a write at once."""
-        if self.request.verb in ("get", "list"):
-            self.attempt = 1
-            self.process.when_fresh(self._fresh)
-        else:
-            self._run()
-
-    def _fresh(self, error: Exception | None) -> None:
-        if error is not None:
-            self._fail(error)
-        else:
-            self._run()
-
-    def _run(self) -> None:
-        self.verb = self.server.handle(self.request)
-        self._step(None, None)
-
-    def _step(self, answer: Any, error: Exception | None) -> None:
-        process = self.process
-        execute = self.server.etcd.execute
-        if self.hops:
-            process.told(self.hops)
-        try:
-            while True:
-                asked = self.verb.send(answer) if error is None else self.verb.throw(error)
-                answer, error = None, None
-                if asked[0] == "ask":
-                    self.server.outside.ask_later(asked[1], self._told)
-                    return
-                if asked[0] not in READS:
-                    process.etcd.submit(asked, self._answered)
-                    return
-                try:
-                    answer = execute(asked)
-                except EtcdError as refused:
-                    error = refused
-        except StopIteration as stop:
-            self.done(stop.value)
-        except (ApiError, EtcdError) as failure:
-            self._fail(failure)
-
-    def _answered(self, answer: Any, error: Exception | None) -> None:
-        if self.epoch == self.process._epoch:
-            self.process.enter(self._go_on, answer, error)
-
-    def _told(self, reply: Any) -> None:
-        """A webhook has answered."""
-        if self.epoch == self.process._epoch:
-            self.process.enter(self._advise, reply)
-
-    def _advise(self, reply: Any) -> None:
-        if self.epoch == self.process._epoch:
-            self._step(reply, None)
-
-    def _go_on(self, answer: Any, error: Exception | None) -> None:
-        if self.epoch == self.process._epoch:
-            self.wrote = self.wrote or bool(answer)
-            self._step(answer, error)
-
-    def _fail(self, failure: Exception) -> None:
-        if isinstance(failure, EtcdError):
-            self.done(ApiError(504, "Timeout", str(failure)))
-        elif self.attempt or self.wrote:
-            self.done(failure)
-        else:  # refused on what the copy had: is it so by now?
-            self.attempt = 1
-            self.process.when_fresh(self._fresh)

@@ -28,6 +28,7 @@ from kubesim.server.apiserver.metrics import metrics_text
 from kubesim.server.apiserver.operations import Operations
 from kubesim.server.apiserver.pages import Pages
 from kubesim.server.apiserver.rbac import AlwaysAllow, Attributes, Rbac, forbidden_message
+from kubesim.server.apiserver.remote import Remote
 from kubesim.server.apiserver.reviews import Reviews
 from kubesim.server.apiserver.routes import Routes
 from kubesim.server.apiserver.streams import PROTOCOLS, SUBRESOURCES, Feed, Streams, no_forwarding
@@ -67,6 +68,7 @@ class App:
         self.answered_count = 0
         self.streams: dict[Stream, None] = {}
         self.journal: Journal | None = None
+        self.remote: Remote | None = None  # of a store that is elsewhere
         self.faults: Faults | None = None
         self.control: Control | None = None
         self.is_stopping = False
@@ -109,7 +111,10 @@ class App:
         await self._send(call, outcome, send)
 
     async def _handled(self, call: Call) -> Answer | Stream | Feed:
-        """Handle a call, again from its beginning after every answer of a webhook. Raises ApiError."""
+        """Handle a call, again from its beginning after every answer of a webhook or of an etcd elsewhere. Raises ApiError."""
+        if self.remote is not None and call.method in READS and call.target.is_resource:
+            await self.remote.fresh(call.query.get("resourceVersion", ""))
+            self.wake()
         while True:
             try:
                 return self.handle(call)
@@ -153,7 +158,8 @@ class App:
         try:
             return await self._handled(call)
         except ApiError as error:
-            if error.code != 504:
+            # Nothing else that is 504 may be done again: a write whose outcome nobody knows may have happened.
+            if error.code != 504 or call.method not in READS or not error.details.get("causes"):
                 raise
         await asyncio.sleep(TOO_LARGE_SECONDS)
         self.wake()

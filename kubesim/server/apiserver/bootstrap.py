@@ -64,13 +64,17 @@ def network_requests(service_cidr: str, address: str, port: int) -> Iterator[Req
     yield Request("create", "endpointslices.discovery.k8s.io", "default", "kubernetes", endpoint_slice, user=USER)
 
 
+def is_missing(server: ApiServer, request: Request) -> bool:
+    """Whether a request has anything to do: what is there stays as it is, and so does a status that says something."""
+    found = server.peek(request.resource, request.namespace, request.name)
+    return found is None or (request.verb == "patch" and not (found.get("status") or {}).get("conditions"))
+
+
 def bootstrap(server: ApiServer, requests: Iterable[Request]) -> None:
-    """Create what is missing; what is there stays as it is, and so does a status that says something. Raises ApiError."""
+    """Do what is missing. Raises ApiError."""
     for request in requests:
-        if request.verb == "patch":
-            found = server.peek(request.resource, request.namespace, request.name) or {}
-            if (found.get("status") or {}).get("conditions"):
-                continue
+        if not is_missing(server, request):
+            continue
         try:
             server.call(request)
         except ApiError as error:

@@ -9,6 +9,7 @@ import yaml
 from kubesim.apiserver.admission import SERVE_PROFILE
 from kubesim.kernel.time import MINUTE, SECOND, parse_duration
 from kubesim.server.apiserver.faults import Fault, read_faults
+from kubesim.server.etcd.client import BadEndpoint, Endpoint, read_endpoints
 
 COMPONENTS = ("apiserver", "controller-manager", "scheduler", "kubelet")
 TIMES = ("real", "stepped")
@@ -46,6 +47,10 @@ class Flags:
     advertise_port: int = 26443
     service_account_issuer: str = "https://kubernetes.default.svc"
     api_faults: str = ""
+    etcd_servers: str = ""
+    etcd_cafile: str = ""
+    etcd_certfile: str = ""
+    etcd_keyfile: str = ""
     cert_dir: str = ""
     seed: int = 0
 
@@ -58,6 +63,7 @@ class Flags:
         if not 0 <= self.port <= 65535:
             raise BadFlags(f"--port is {self.port}; expected a number from 0 (any free one) to 65535")
         self.chosen_components()
+        self._check_etcd()
         self.compaction_ns()
         self.profile()
         self.allows_privileged()
@@ -65,6 +71,27 @@ class Flags:
         unknown = [mode for mode in modes if mode not in AUTHORIZATION_MODES]
         if unknown:
             raise BadFlags(f"--authorization-mode has {unknown[0]!r}; expected one of {', '.join(AUTHORIZATION_MODES)}")
+
+    def _check_etcd(self) -> None:
+        if not self.etcd_servers:
+            for name in ("cafile", "certfile", "keyfile"):
+                if getattr(self, f"etcd_{name}"):
+                    raise BadFlags(f"--etcd-{name} is {getattr(self, f'etcd_{name}')!r}; expected --etcd-servers beside it")
+            return
+        try:
+            self.endpoints()
+        except BadEndpoint as error:
+            raise BadFlags(f"--etcd-servers has {error}") from None
+        if self.data_dir:
+            raise BadFlags(f"--data-dir is {self.data_dir!r}; expected none with --etcd-servers, which is where everything is kept")
+        if self.time == "stepped":
+            raise BadFlags("--time is 'stepped'; expected real with --etcd-servers, whose clock does not stand")
+        if bool(self.etcd_certfile) != bool(self.etcd_keyfile):
+            raise BadFlags("--etcd-certfile and --etcd-keyfile go together; expected both or none")
+
+    def endpoints(self) -> list[Endpoint]:
+        """The members of ``--etcd-servers``. Raises BadEndpoint."""
+        return read_endpoints(self.etcd_servers)
 
     def faults(self) -> list[Fault]:
         """The faults of ``--api-faults``. Raises BadFlags."""

@@ -8,7 +8,6 @@ import base64
 import hashlib
 from typing import Any
 
-from kubesim.api.errors import ApiError
 from kubesim.apiserver.requests import Request
 from kubesim.apiserver.server import ApiServer
 from kubesim.kernel.loop import PRIORITY_STANDING
@@ -44,7 +43,5 @@ class IdentityLease:
             self._send(Request("update", RESOURCE, NAMESPACE, self.name, {**old, "spec": spec}, user=self._user))
 
     def _send(self, request: Request) -> None:
-        try:
-            self._server.call(request)
-        except ApiError:  # the namespace has been taken away, or an admission policy forbids it: the next round tries again
-            return
+        # The namespace may have been taken away, or an admission policy forbids it: the next round tries again.
+        self._server.submit(request, lambda outcome: None)

@@ -8,9 +8,10 @@ import shutil
 import signal
 import socket
 import ssl
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import uvicorn
 from kubesim.api.errors import ApiError
 from kubesim.api.kinds import KINDS
 from kubesim.api.kinds.parts.privileged import forbid_privileged
+from kubesim.apiserver.bootstrap import bootstrap_requests
+from kubesim.apiserver.requests import Request
 from kubesim.apiserver.server import ApiServer
 from kubesim.client.link import DirectLink
 from kubesim.cluster import apply as applying
@@ -29,12 +32,14 @@ from kubesim.drive import virtual
 from kubesim.drive.guest import Guest
 from kubesim.drive.session import GC_THRESHOLDS
 from kubesim.drive.stepped import Stepped
+from kubesim.etcd.errors import EtcdError
 from kubesim.etcd.local import LocalEtcd
 from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import EPOCH_NS, SECOND
 from kubesim.server.apiserver import certificates, kubeconfig
 from kubesim.server.apiserver.app import App
-from kubesim.server.apiserver.bootstrap import USER, bootstrap, bootstrap_requests
+from kubesim.server.apiserver.bootstrap import USER, bootstrap, is_missing
+from kubesim.server.apiserver.bootstrap import bootstrap_requests as served_requests
 from kubesim.server.apiserver.containers import Containers
 from kubesim.server.apiserver.control import Control
 from kubesim.server.apiserver.custom_routes import CustomRoutes
@@ -49,10 +54,12 @@ from kubesim.server.apiserver.openapi import OpenApi
 from kubesim.server.apiserver.pages import Pages
 from kubesim.server.apiserver.protocol import Protocol, SocketProtocol
 from kubesim.server.apiserver.rbac import AlwaysAllow, Rbac
+from kubesim.server.apiserver.remote import Remote, RemoteServer
 from kubesim.server.apiserver.reviews import Reviews
 from kubesim.server.apiserver.routes import Routes
 from kubesim.server.apiserver.streams import Streams
 from kubesim.server.apiserver.users import Authenticator, read_token_file
+from kubesim.server.etcd.client import RemoteEtcd
 from kubesim.workload import manifests
 
 HOST = "kubesim"  # of the simulated machine that the server runs on
@@ -78,6 +85,8 @@ class Process:
         self.app: App
         self.guest: Guest | Stepped
         self.server: _Server
+        self.has_fallen_behind = False
+        self._remote: Remote | None = None
         self.certificates: certificates.Directory
         self.cluster_parts: tuple[ClusterConfig, Parts] | None = None  # of a cluster that is whole
         self._temporary: str = ""
@@ -104,7 +113,7 @@ class Process:
         except OSError as error:
             raise CannotStart(f"cannot listen on {flags.bind_address}:{flags.port}: {error.strerror}") from None
 
-    def build(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def build(self, loop: asyncio.AbstractEventLoop) -> None:
         """Build the cluster and the application. Raises CannotStart, BadFlags."""
         flags = self.flags
         try:
@@ -117,20 +126,28 @@ class Process:
         # Another life draws other numbers: a uid of the one before must not come again.
         seed = flags.seed ^ (saved.last_revision << 1) if saved is not None else flags.seed
         is_stepped = flags.time == "stepped"
-        kernel = Kernel(seed & SEED_MAX, EPOCH_NS if is_stepped else time.time_ns() - BOOT_NS_MAX)
+        remote = await self._connect(files) if flags.etcd_servers else None
+        if remote is not None:
+            seed ^= remote.identity << 1
+        start_ns = EPOCH_NS if is_stepped else time.time_ns() - (BOOT_NS_MAX if remote is None else 0)
+        kernel = Kernel(seed & SEED_MAX, start_ns)
         etcd = LocalEtcd(kernel)
         if self._journal is not None and saved is not None:
             self._journal.restore(saved, etcd.state, kernel.now_ns)
         if self._journal is not None:
             self._journal.attach(etcd.store)
         kinds = KINDS if flags.allows_privileged() else forbid_privileged(KINDS)
-        server = ApiServer(
-            kernel, etcd, kinds=kinds, profile=flags.profile(), service_cidr=flags.service_cluster_ip_range,
-            compaction_ns=flags.compaction_ns(), track_fields=True, watch_history_events_max=WATCH_HISTORY_EVENTS_MAX,
-        )  # fmt: skip
-        address, cidr = (flags.advertise_address, flags.advertise_port), flags.service_cluster_ip_range
-        bootstrap(server, bootstrap_requests(server.now_text(), self._client_authority, cidr, *address))
-        IdentityLease(server, HOST, USER).renew()
+        options: dict[str, Any] = {
+            "kinds": kinds, "profile": flags.profile(), "service_cidr": flags.service_cluster_ip_range,
+            "compaction_ns": flags.compaction_ns(), "track_fields": True, "watch_history_events_max": WATCH_HISTORY_EVENTS_MAX,
+        }  # fmt: skip
+        server: ApiServer
+        if remote is None:
+            server = ApiServer(kernel, etcd, **options)
+            bootstrap(server, self._served_requests(server))
+        else:
+            server = await self._join(kernel, loop, remote, options)
+        IdentityLease(server, HOST if remote is None else f"{HOST}-{self.socket.getsockname()[1]}", USER).renew()
         authorizer = AlwaysAllow() if "AlwaysAllow" in flags.authorization_mode.split(",") else Rbac(server)
         chosen = flags.chosen_components()
         links: list[DirectLink] = []
@@ -139,12 +156,13 @@ class Process:
             controllers = start_controllers(config, kernel, server, flags.chosen_controllers(), links=links)
         scheduler = start_scheduler(config, kernel, server, links) if "scheduler" in chosen else None
         kubelets = start_kubelets(config, kernel, server, links) if "kubelet" in chosen else None
-        if controllers is not None and scheduler is not None and kubelets is not None:
-            link = partial(link_of, config, kernel, server)
+        if controllers is not None and scheduler is not None and kubelets is not None and remote is None:
+            link = partial(link_of, config, kernel, server, links=links)
             self.cluster_parts = config, Parts(kernel, etcd, server, controllers, scheduler, kubelets, link, links)
-        virtual.run(kernel, kernel.now_ns + BOOT_NS_MAX, until_quiet=True)
-        kernel.run_due(EPOCH_NS + BOOT_NS_MAX if is_stepped else max(kernel.now_ns, time.time_ns()))
-        self.guest = Stepped(kernel, loop) if is_stepped else Guest(kernel, loop, flags.time_scale)
+        if remote is None:
+            virtual.run(kernel, kernel.now_ns + BOOT_NS_MAX, until_quiet=True)
+            kernel.run_due(EPOCH_NS + BOOT_NS_MAX if is_stepped else max(kernel.now_ns, time.time_ns()))
+            self.guest = Stepped(kernel, loop) if is_stepped else Guest(kernel, loop, flags.time_scale)
         try:
             for manifest in files:
                 applying.apply(server, manifest)
@@ -160,6 +178,7 @@ class Process:
         server.dynamic.decide = decider(authorizer)
         app = self.app = App(server, self.guest.wake, routes, authenticator, authorizer)
         app.journal = self._journal
+        app.remote = remote
         faults = app.faults = Faults(kernel.rng, server.store, lambda: kernel.now_ns)
         faults.add(flags.faults())
         app.control = Control(server, self.guest, faults)
@@ -169,6 +188,51 @@ class Process:
         place = f"{flags.advertise_address}:{flags.advertise_port}"
         app.pages = Pages(routes, app.encoder, place, lambda: app.is_stopping, app.metrics, OpenApi(routes), issuer)
         app.reviews = Reviews(server, app.encoder, authenticator, authorizer, issuer)
+
+    async def _connect(self, files: list[Any]) -> Remote:
+        """Reach the etcd of ``--etcd-servers`` and copy it. Raises BadFlags, CannotStart."""
+        flags = self.flags
+        if files:
+            raise BadFlags("MANIFESTS are given; expected none with --etcd-servers: apply them with kubectl")
+        try:
+            context = ssl.create_default_context(cafile=flags.etcd_cafile or None)
+            if flags.etcd_certfile:
+                context.load_cert_chain(flags.etcd_certfile, flags.etcd_keyfile)
+        except (OSError, ssl.SSLError) as error:
+            raise CannotStart(f"the certificates for --etcd-servers: {error.strerror or error}") from None
+        context.set_alpn_protocols(["h2"])
+        remote = self._remote = Remote(RemoteEtcd(flags.endpoints(), context))
+        try:
+            await remote.start()
+        except EtcdError as error:
+            raise CannotStart(f"--etcd-servers {flags.etcd_servers}: {error}") from None
+        return remote
+
+    async def _join(self, kernel: Kernel, loop: asyncio.AbstractEventLoop, remote: Remote, options: dict[str, Any]) -> RemoteServer:
+        """A server over an etcd elsewhere; what every cluster has is there at the end. Raises CannotStart."""
+        self.guest = Guest(kernel, loop, self.flags.time_scale)
+        remote.wake = self.guest.wake
+        remote.on_behind = self._fall_behind
+        server = RemoteServer(kernel, remote, **options)
+        for request in (*bootstrap_requests(), *self._served_requests(server)):
+            if is_missing(server, request):
+                outcome = await server.settled(request)
+                if isinstance(outcome, ApiError) and outcome.code not in (404, 409):
+                    raise CannotStart(f"--etcd-servers {self.flags.etcd_servers}: {outcome.message}")
+        server.custom_resources.start()
+        server.has_quotas = bool(server.peek_all("resourcequotas"))
+        return server
+
+    def _served_requests(self, server: ApiServer) -> Iterator[Request]:
+        flags = self.flags
+        place = (flags.service_cluster_ip_range, flags.advertise_address, flags.advertise_port)
+        return served_requests(server.now_text(), self._client_authority, *place)
+
+    def _fall_behind(self) -> None:
+        print("kubesim serve: etcd has compacted what this server had not seen yet; it ends, and can be started again", file=sys.stderr)
+        self.has_fallen_behind = True
+        if hasattr(self, "server"):
+            self.server.end()
 
     def _open_journal(self) -> Saved | None:
         if not self.flags.data_dir:
@@ -215,10 +279,17 @@ class Process:
         A process of its own says where it is, takes the signals and the collector; in somebody else's, ``on_ready`` is called.
         """
         self.flags.check()
+        try:
+            await self._run(on_ready)
+        finally:
+            if self._remote is not None:
+                self._remote.close()
+
+    async def _run(self, on_ready: Callable[[], object] | None) -> None:
         self.listen()
         loop = asyncio.get_running_loop()
         context = self.write_files()
-        self.build(loop)
+        await self.build(loop)
         config = uvicorn.Config(
             self.app, http=Protocol, ws=SocketProtocol, lifespan="off", log_level=logging.CRITICAL, access_log=False, server_header=False,
             backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=STOP_SECONDS_MAX, interface="asgi3",
@@ -317,3 +388,5 @@ def run(flags: Flags, sources: Sequence[str] = ()) -> None:
             runner.run(process.run())
     finally:
         process.close()
+    if process.has_fallen_behind:
+        raise SystemExit(1)

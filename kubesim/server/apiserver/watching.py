@@ -16,7 +16,7 @@ from kubesim.api import field
 from kubesim.api.errors import ApiError, FieldError, invalid
 from kubesim.api.kinds.contract import Kind
 from kubesim.apiserver.registry import Resource
-from kubesim.apiserver.requests import Request, WatchEvent
+from kubesim.apiserver.requests import WatchEvent
 from kubesim.apiserver.server import ApiServer
 from kubesim.apiserver.verbs.read import UINT64_MAX
 from kubesim.server.apiserver import forms, protobuf
@@ -137,7 +137,7 @@ class Stream:
         wants_initial = is_true(options["sendInitialEvents"]) if "sendInitialEvents" in options else version == 0
         selection = {"namespace": namespace, "label_selector": labels, "field_selector": fields}
         if wants_initial:
-            self._begin_with_state(selection, marked="sendInitialEvents" in options, version=version)
+            self._begin_with_state(selection, marked="sendInitialEvents" in options)
         else:
             try:
                 self._watch = server.watch(
@@ -149,21 +149,12 @@ class Stream:
                     raise
                 self.expire(error)
 
-    def _begin_with_state(self, selection: dict[str, str], marked: bool, version: int) -> None:
-        options = {"labelSelector": selection["label_selector"], "fieldSelector": selection["field_selector"]}
-        request = Request("list", self._resource.name, selection["namespace"], options={k: v for k, v in options.items() if v})
-        self._watch = self._server.watch(
-            self._resource.name,
-            namespace=selection["namespace"],
-            label_selector=selection["label_selector"],
-            field_selector=selection["field_selector"],
-            on_ready=self._ready.set,
-        )
-        listed = self._server.call(request)
+    def _begin_with_state(self, selection: dict[str, str], marked: bool) -> None:
+        items, revision, self._watch = self._server.watch_list(self._resource.name, on_ready=self._ready.set, **selection)
         encode = self._encode.encode
-        self._initial = [encode("ADDED", obj) for obj in listed["items"]]
+        self._initial = [encode("ADDED", obj) for obj in items]
         if marked and self._bookmarks:
-            bookmark = self._bookmark(int(listed["metadata"]["resourceVersion"]))
+            bookmark = self._bookmark(revision)
             bookmark["metadata"]["annotations"] = {INITIAL_END: "true"}
             self._initial.append(encode("BOOKMARK", bookmark))
 

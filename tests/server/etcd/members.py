@@ -40,9 +40,9 @@ class Zygote:
             self._process.stdin.flush()
             return int(self._process.stdout.readline())
 
-    def start(self, flags: list[str], log: Path) -> int:
-        """Fork a member and return its process."""
-        process = self._ask(start=flags, log=str(log))
+    def start(self, flags: list[str], log: Path, command: str = "etcd") -> int:
+        """Fork a member (or what another command is) and return its process."""
+        process = self._ask(start=flags, log=str(log), command=command)
         self._running[process] = None
         return process
 
