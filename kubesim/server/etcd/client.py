@@ -120,7 +120,7 @@ class _Call:
             at = stop
         self._buffer = buffer[at:]
 
-    def end(self) -> None:
+    def end_of_request(self) -> None:
         """The answer is whole: its trailers say how it went."""
         headers = self.stream.headers
         self.stream.close()

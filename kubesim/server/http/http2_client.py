@@ -86,7 +86,7 @@ class ClientConnection(Connection):
         stream.headers = {**stream.headers, **headers}
         if flags & END_STREAM and not stream.is_remote_closed:
             stream.is_remote_closed = True
-            stream.handler.end()
+            stream.handler.end_of_request()
 
 
 def _refuse(stream: Stream) -> None:

@@ -23,7 +23,7 @@ class Echo:
     def data(self, data: bytes) -> None:
         self.body += data
 
-    def end(self) -> None:
+    def end_of_request(self) -> None:
         self.stream.answer(HEADERS, self.body, TRAILERS)
 
     def reset(self) -> None:
@@ -43,7 +43,7 @@ class Asker:
     def data(self, data: bytes) -> None:
         self.body += data
 
-    def end(self) -> None:
+    def end_of_request(self) -> None:
         self.told.append("end")
 
     def reset(self) -> None:
