@@ -151,19 +151,9 @@ class Process:
         authorizer = AlwaysAllow() if "AlwaysAllow" in flags.authorization_mode.split(",") else Rbac(server)
         chosen = flags.chosen_components()
         links: list[DirectLink] = []
-        links: list[DirectLink] = []
         controllers = None
         if "controller-manager" in chosen:
             controllers = start_controllers(config, kernel, server, flags.chosen_controllers(), links=links)
-        scheduler = start_scheduler(config, kernel, server, links) if "scheduler" in chosen else None
-        kubelets = start_kubelets(config, kernel, server, links) if "kubelet" in chosen else None
-        if controllers is not None and scheduler is not None and kubelets is not None and remote is None:
-            link = partial(link_of, config, kernel, server, links=links)
-            self.cluster_parts = config, Parts(kernel, etcd, server, controllers, scheduler, kubelets, link, links)
-        if remote is None:
-            virtual.run(kernel, kernel.now_ns + BOOT_NS_MAX, until_quiet=True)
-            kernel.run_due(EPOCH_NS + BOOT_NS_MAX if is_stepped else max(kernel.now_ns, time.time_ns()))
-            self.guest = Stepped(kernel, loop) if is_stepped else Guest(kernel, loop, flags.time_scale)
         scheduler = start_scheduler(config, kernel, server, links) if "scheduler" in chosen else None
         kubelets = start_kubelets(config, kernel, server, links) if "kubelet" in chosen else None
         if controllers is not None and scheduler is not None and kubelets is not None and remote is None:
