@@ -406,3 +406,33 @@ def test_a_hook_that_takes_time_suspends_the_request(api) -> None:
     slow.done(Reply(failure="EOF"))
     assert isinstance(made[1], ApiError)
     assert made[1].code == 500
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "why"),
+    [
+        ({"validations": [{"expression": "object.("}]}, "spec.validations[0].expression", "compilation failed: ERROR: <input>:1:8: Syntax"),
+        ({"validations": [{"expression": "1"}]}, "spec.validations[0].expression", "must evaluate to bool"),
+        ({"validations": [{"expression": "nope"}]}, "spec.validations[0].expression",
+         "compilation failed: ERROR: <input>:1:1: undeclared reference to 'nope' (in container '')"),
+        ({"validations": [{"expression": "params.a == 1"}]}, "spec.validations[0].expression",
+         "compilation failed: ERROR: <input>:1:1: undeclared reference to 'params' (in container '')"),
+        ({"validations": [{"expression": "variables.x"}]}, "spec.validations[0].expression",
+         "compilation failed: ERROR: <input>:1:10: undefined field 'x'"),
+        ({"validations": [{"expression": "request.nope == ''"}]}, "spec.validations[0].expression",
+         "compilation failed: ERROR: <input>:1:8: undefined field 'nope'"),
+        ({"validations": [{"expression": "true", "messageExpression": "1"}]}, "spec.validations[0].messageExpression",
+         "must evaluate to string"),
+        ({"validations": [{"expression": "variables.x"}], "variables": [{"name": "x", "expression": "1 + 1"}]},
+         "spec.validations[0].expression", "must evaluate to bool"),
+        ({"validations": [{"expression": "true"}], "matchConditions": [{"name": "c", "expression": "'a'"}]},
+         "spec.matchConditions[0].expression", "must evaluate to bool"),
+        ({"auditAnnotations": [{"key": "k", "valueExpression": "1"}]}, "spec.auditAnnotations[0].valueExpression",
+         "must evaluate to one of [string null_type]"),
+    ],
+)  # fmt: skip
+def test_expressions_that_mean_nothing_are_refused_with_their_policy(api, spec: Object, path: str, why: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        make(api, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", spec={"matchConstraints": {"resourceRules": [MAPS]}, **spec})
+    [cause] = caught.value.details["causes"]
+    assert (cause["field"], why in cause["message"]) == (path, True), cause

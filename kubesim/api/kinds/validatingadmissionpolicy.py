@@ -1,4 +1,4 @@
-"""ValidatingAdmissionPolicy; its expressions are not compiled. Upstream: pkg/apis/admissionregistration/validation and its defaults."""
+"""ValidatingAdmissionPolicy. Upstream: pkg/apis/admissionregistration/validation and its defaults."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from kubesim.api.kinds.parts.admission_rules import default_policy_spec
 from kubesim.api.kinds.parts.cells import size
 from kubesim.api.kinds.parts.columns import AGE, NAME
 from kubesim.api.kinds.parts.metadata import metadata_update_errors
+from kubesim.api.kinds.parts.policy_expressions import policy_expression_errors
 from kubesim.api.kinds.parts.shape import changed_spec, keep_all_but_bare_status, keep_status, without_status
 
 Object = dict[str, Any]
@@ -27,7 +28,7 @@ def _validate(policy: Object) -> Sequence[FieldError]:
     for index, validation in enumerate(spec.get("validations") or ()):
         if not (validation.get("expression") or "").strip():
             wrong.append(field.required(f"spec.validations[{index}].expression", "expression is not specified"))
-    return wrong
+    return [*wrong, *policy_expression_errors(spec)]
 
 
 KIND = Kind(

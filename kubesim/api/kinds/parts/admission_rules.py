@@ -7,6 +7,7 @@ from kubesim.api import field, names
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.parts.checks import choice_errors
 from kubesim.api.kinds.parts.label_selector import label_selector_errors
+from kubesim.api.kinds.parts.policy_expressions import condition_errors
 from kubesim.api.kinds.parts.shape import change, change_each, fill
 
 Object = dict[str, Any]
@@ -90,6 +91,7 @@ def webhook_errors(webhook: Object, path: str) -> list[FieldError]:
         wrong.append(field.invalid(f"{path}.timeoutSeconds", timeout, "the timeout value must be between 1 and 30 seconds"))
     for name in ("namespaceSelector", "objectSelector"):
         wrong += label_selector_errors(webhook.get(name), f"{path}.{name}")
+    wrong += condition_errors(webhook.get("matchConditions") or (), f"{path}.matchConditions")
     client = webhook.get("clientConfig") or {}
     if ("url" in client) == ("service" in client):
         wrong.append(field.required(f"{path}.clientConfig", "exactly one of url or service is required"))
