@@ -54,6 +54,10 @@ def render(state: PodState, pod: Object, host: Host, now_ns: int) -> Object:
     status["startTime"] = state.started
     _add_containers(state, status)
     status["qosClass"] = state.facts.qos
+    if "resourceClaims" in state.facts.spec:  # another controller's to write (mergePodStatus in status_manager.go)
+        noted = (pod.get("status") or {}).get("resourceClaimStatuses")
+        if noted:
+            status["resourceClaimStatuses"] = noted
     return status
 
 
