@@ -3,15 +3,16 @@
 One claim after the other, one request after the other, one device after the other in the order of pools and slices; within a request only
 combinations are tried, not their permutations. ``firstAvailable`` takes the first sub-request that leads to a solution.
 
-Left out: consumable capacity (devices that several claims share by amount) and binding conditions.
+A device that allows it is shared by amounts of its capacity (device_capacity.py). Left out: binding conditions.
 Upstream: k8s.io/dynamic-resource-allocation/structured/internal/incubating/allocator_incubating.go.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubesim.api import quantity
+from kubesim.scheduler.device_capacity import Amounts, consumed, fits, is_shared, share_id, shares_in_use, texts
 from kubesim.scheduler.devices import Device, DeviceError, Object, Pool, attribute, is_tolerated, selected, view_of
 
 RESULTS_MAX = 32  # devices per claim
@@ -46,6 +47,14 @@ class Chosen:
 
     wanted: Wanted
     device: Device
+    share: Amounts | None = None  # of a device that is shared
+
+
+class InUse(NamedTuple):
+    """The ids of devices that claims have for themselves, and what is taken of those that are shared."""
+
+    whole: Sequence[str] = ()
+    shares: Mapping[str, Sequence[Amounts]] = {}
 
 
 class Constraint:
@@ -80,12 +89,13 @@ class Constraint:
 
 
 class Allocator:
-    """Allocates claims on one node. ``in_use``: the ids of devices that claims have; ``classes`` by name."""
+    """Allocates claims on one node. ``in_use``: the devices that claims have; ``classes`` by name."""
 
-    def __init__(self, pools: Sequence[Pool], in_use: Iterable[str], classes: Mapping[str, Object], node_name: str) -> None:
+    def __init__(self, pools: Sequence[Pool], in_use: InUse, classes: Mapping[str, Object], node_name: str) -> None:
         self._pools = pools
         self._pool_of = {pool.id: pool for pool in pools}
-        self._in_use = dict.fromkeys(in_use)
+        self._in_use = dict.fromkeys(in_use.whole)
+        self._shares = {device: list(taken) for device, taken in in_use.shares.items()}  # with those of this Pod
         self._classes = classes
         self._node_name = node_name
         self._views: dict[str, Mapping[str, Any]] = {}
@@ -186,13 +196,19 @@ class Allocator:
 
     def _is_free(self, claim_index: int, wanted: Wanted, device: Device) -> bool:
         taken = self._taken.get(device.id) or ()
+        if is_shared(device) and not wanted.has_admin_access:
+            return True
         return claim_index not in taken if wanted.has_admin_access else device.id not in self._in_use and not taken
 
     def _try(self, claim_index: int, request_index: int, wanted: Wanted, number: int, start: int, device: Device) -> bool:
         """Take a device and go on; give it back when that leads nowhere."""
         if not self._is_free(claim_index, wanted, device) or not is_tolerated(device, wanted.body.get("tolerations") or ()):
             return False
-        if not self._has_counters(device):
+        share = consumed(device, wanted.body)
+        if share is None or not self._has_counters(device):
+            return False
+        is_share = is_shared(device) and not wanted.has_admin_access
+        if is_share and not fits(device, share, self._shares.get(device.id) or ()):
             return False
         added: list[Constraint] = []
         for constraint in self._constraints[claim_index]:
@@ -205,19 +221,23 @@ class Allocator:
                 return False
             added.append(constraint)
         self._taken.setdefault(device.id, []).append(claim_index)
-        self._chosen[claim_index].append(Chosen(wanted, device))
+        self._chosen[claim_index].append(Chosen(wanted, device, share if is_share else None))
+        if is_share:
+            self._shares.setdefault(device.id, []).append(share)
         if self._next_device(claim_index, request_index, wanted, number + 1, start):
             return True
         self._chosen[claim_index].pop()
         self._taken[device.id].pop()
+        if is_share:
+            self._shares[device.id].pop()
         for constraint in added:
             constraint.remove(wanted)
         return False
 
     def _has_counters(self, device: Device) -> bool:
         """Whether the pool's counters have what the device consumes, beside all devices in use and taken."""
-        consumed = _consumption(device.obj)
-        if not consumed:
+        needed = _consumption(device.obj)
+        if not needed or self._shares.get(device.id):  # a device that is shared already has taken its counters
             return True
         pool = self._pool_of[f"{device.driver}/{device.pool}"]
         left: dict[tuple[str, str], int] = {}
@@ -228,10 +248,10 @@ class Allocator:
         for spec in pool.slices:
             for obj in spec.get("devices") or ():
                 other = f"{device.driver}/{device.pool}/{obj['name']}"
-                if other in self._in_use or self._taken.get(other):
+                if other in self._in_use or self._taken.get(other) or self._shares.get(other):
                     for key, amount in _consumption(obj).items():
                         left[key] = left.get(key, 0) - amount
-        return all(left.get(key, 0) >= amount for key, amount in consumed.items())
+        return all(left.get(key, 0) >= amount for key, amount in needed.items())
 
     # ---- the result ----------------------------------------------------------------------------------------------------------
 
@@ -246,6 +266,9 @@ class Allocator:
                 result["adminAccess"] = True
             if body.get("tolerations"):
                 result["tolerations"] = body["tolerations"]
+            if each.share is not None:
+                result["shareID"] = share_id(claim, each.wanted.name, device)
+                result["consumedCapacity"] = texts(device, each.share)
             results.append(result)
         devices: Object = {"results": results}
         config = self._config(claim, chosen)
@@ -297,15 +320,16 @@ class Allocator:
         return {"nodeSelectorTerms": [term]} if term else None
 
 
-def devices_in_use(claims: Iterable[Object]) -> list[str]:
-    """The ids of the devices that allocated claims have for themselves."""
+def devices_in_use(claims: Iterable[Object]) -> InUse:
+    """The devices that allocated claims have."""
+    known = list(claims)
     found = []
-    for claim in claims:
+    for claim in known:
         allocation = (claim.get("status") or {}).get("allocation") or {}
         for result in (allocation.get("devices") or {}).get("results") or ():
-            if not result.get("adminAccess"):
+            if not result.get("adminAccess") and not result.get("shareID"):
                 found.append(f"{result['driver']}/{result['pool']}/{result['device']}")
-    return found
+    return InUse(found, shares_in_use(known))
 
 
 def _devices(claim: Object) -> Mapping[str, Any]:

@@ -127,6 +127,42 @@ def test_devices_are_given_once_and_admins_may_look_at_all() -> None:
     assert engine.schedule(user("p4", "c1")).node_name == "n1", "a claim may be shared, where its device is"
 
 
+def shared(name: str, memory: str = "40Gi", **policy: Any) -> Object:
+    capacity = {"memory": {"value": memory, **({"requestPolicy": policy} if policy else {})}}
+    return {"name": name, "allowMultipleAllocations": True, "capacity": capacity}
+
+
+def asks(amount: str) -> Object:
+    return request("r", capacity={"requests": {"memory": amount}})
+
+
+STEPS: Object = {"default": "1Gi", "validRange": {"min": "2Gi", "step": "3Gi", "max": "11Gi"}}
+SIZES: Object = {"default": "1Gi", "validValues": ["1Gi", "4Gi", "16Gi"]}
+SHARES: dict[str, tuple[Object, list[Object], list[str | None]]] = {
+    "as asked, until it is used up": (shared("a"), [asks("16Gi"), asks("16Gi"), asks("16Gi"), asks("8Gi")], ["16Gi", "16Gi", None, "8Gi"]),
+    "all of it without a request": (shared("a"), [request(), request()], ["40Gi", None]),
+    "the policy's default": (shared("a", **SIZES), [request()], ["1Gi"]),
+    "the next valid value": (shared("a", **SIZES), [asks("2Gi"), asks("5Gi"), asks("17Gi")], ["4Gi", "16Gi", None]),
+    "the next step": (shared("a", **STEPS), [asks("1Gi"), asks("3Gi"), asks("5Gi"), asks("12Gi")], ["2Gi", "5Gi", "5Gi", None]),
+    "a capacity that it does not have": (shared("a"), [request("r", capacity={"requests": {"cores": "1"}})], [None]),
+    "more than a device has that is not shared": (device("a"), [asks("41Gi")], [None]),
+}
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_capacity_is_consumed(name: str) -> None:
+    found, requests, expected = SHARES[name]
+    claims = [claim(f"c{index}", body) for index, body in enumerate(requests)]
+    engine = engine_with(slice_of("n1", found), *claims)
+    for index, amount in enumerate(expected):
+        assert bool(engine.schedule(user(f"p{index}", f"c{index}")).node_name) == (amount is not None), index
+        if amount is not None:
+            obj = engine.objects.get("resourceclaims", f"default/c{index}")
+            assert obj is not None
+            result = obj["status"]["allocation"]["devices"]["results"][0]
+            assert (result["consumedCapacity"], len(result["shareID"])) == ({"memory": amount}, 36)
+
+
 def test_counters_are_shared_by_the_partitions_of_a_device() -> None:
     def part(name: str, memory: str) -> Object:
         return device(name, consumesCounters=[{"counterSet": "gpu-0", "counters": {"memory": {"value": memory}}}])

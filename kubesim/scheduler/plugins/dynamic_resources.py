@@ -35,7 +35,7 @@ from kubesim.scheduler.contract import (
     Steps,
     always,
 )
-from kubesim.scheduler.device_allocation import Allocator, devices_in_use
+from kubesim.scheduler.device_allocation import Allocator, InUse, devices_in_use
 from kubesim.scheduler.devices import DeviceError, pools_of
 from kubesim.scheduler.node_selector import compile_terms, term_matches
 from kubesim.scheduler.pod_facts import PodInfo
@@ -151,13 +151,13 @@ class DynamicResources(Plugin):
     def filter_row(self, state: Claims, row: int) -> int:
         return self._code(state, row, *self._in_use_and_classes(state))
 
-    def _in_use_and_classes(self, state: Claims) -> tuple[list[str], dict[str, Object]]:
+    def _in_use_and_classes(self, state: Claims) -> tuple[InUse, dict[str, Object]]:
         if not state.open:
-            return [], {}
+            return InUse(), {}
         classes = {found["metadata"]["name"]: found for found in self.objects.all("deviceclasses")}
         return devices_in_use(self.objects.all("resourceclaims")), classes
 
-    def _code(self, state: Claims, row: int, in_use: list[str], classes: Mapping[str, Object]) -> int:
+    def _code(self, state: Claims, row: int, in_use: InUse, classes: Mapping[str, Object]) -> int:
         if self.table.nodes[row] is None:
             return NO_DEVICES
         labels, name = self.table.labels[row], self.table.names[row] or ""
