@@ -15,6 +15,7 @@ from kubesim.apiserver.registry import no_such_resource
 from kubesim.apiserver.server import ApiServer
 from kubesim.server.apiserver import media
 from kubesim.server.apiserver.answers import Answer, Broken, text
+from kubesim.server.apiserver.audit import Audit
 from kubesim.server.apiserver.bodies import BODY_BYTES_MAX
 from kubesim.server.apiserver.call import Call
 from kubesim.server.apiserver.containers import Containers
@@ -71,6 +72,7 @@ class App:
         self.remote: Remote | None = None  # of a store that is elsewhere
         self.faults: Faults | None = None
         self.control: Control | None = None
+        self.audit: Audit | None = None
         self.is_stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,16 +101,25 @@ class App:
         except Exception as error:
             traceback.print_exception(error)
             outcome = self.refusal(call, ApiError(500, "InternalError", f"Internal error occurred: {error}"))
-        if isinstance(outcome, Stream):
-            await self._stream(call, outcome, receive, send)
-            return
-        if isinstance(outcome, Feed):
-            await self._feed(call, outcome, send)
-            return
         if isinstance(outcome, Broken):
             outcome.abort()
-            return
-        await self._send(call, outcome, send)
+        elif isinstance(outcome, Answer):
+            self._audit_answer(call, outcome.status, outcome.body)
+            await self._send(call, outcome, send)
+        else:
+            self._audit_start(call)
+            try:
+                await (self._stream(call, outcome, receive, send) if isinstance(outcome, Stream) else self._feed(call, outcome, send))
+            finally:
+                self._audit_answer(call, 200)
+
+    def _audit_start(self, call: Call) -> None:
+        if self.audit is not None and call.audit is not None:
+            self.audit.started(call, call.audit)
+
+    def _audit_answer(self, call: Call, status: int, body: bytes = b"") -> None:
+        if self.audit is not None:
+            self.audit.complete(call, call.audit or self.audit.received(call), status, body)
 
     async def _handled(self, call: Call) -> Answer | Stream | Feed:
         """Handle a call, again from its beginning after every answer of a webhook or of an etcd elsewhere. Raises ApiError."""
@@ -129,7 +140,10 @@ class App:
         raw_path = scope.get("raw_path") or scope["path"].encode()
         path = raw_path.decode("latin-1").partition("?")[0]
         method = scope.get("kubesim.method") or scope.get("method", "GET")
-        return Call(method, path, scope["query_string"].decode("latin-1"), headers, scope.get("kubesim.certificate"))
+        call = Call(method, path, scope["query_string"].decode("latin-1"), headers, scope.get("kubesim.certificate"))
+        client = scope.get("client")
+        call.client = client[0] if client else ""
+        return call
 
     async def _read_body(self, call: Call, receive: Receive) -> bytes:
         length = call.headers.get("content-length", "")
@@ -194,8 +208,10 @@ class App:
 
     def admit(self, call: Call) -> None:
         """Find out who calls and whether they may. Raises ApiError."""
-        call.user = self.authenticator.authenticate(call.headers.get("authorization", ""), call.certificate, call.warn)
+        call.user = call.authenticated = self.authenticator.authenticate(call.headers.get("authorization", ""), call.certificate, call.warn)
         self._impersonate(call)
+        if self.audit is not None and call.audit is None:
+            call.audit = self.audit.received(call)
         self._authorize(call)
 
     def handle(self, call: Call) -> Answer | Stream | Feed:
@@ -280,6 +296,7 @@ class App:
     def _authorize(self, call: Call) -> None:
         asked = self._attributes(call)
         decision = self.authorizer.decide(call.user, asked)
+        call.decision = decision.allowed, decision.reason
         if not decision.allowed:
             raise self._forbidden(call, asked, decision.reason)
 
@@ -346,9 +363,7 @@ class App:
         protocol = next((each for each in PROTOCOLS if each in scope["subprotocols"]), "")
         try:
             self.wake()
-            call.user = self.authenticator.authenticate(call.headers.get("authorization", ""), call.certificate, call.warn)
-            self._impersonate(call)
-            self._authorize(call)
+            self.admit(call)
             if call.target.subresource not in ("exec", "attach"):
                 raise no_forwarding()
             call.route = self.routes.resolve(call.target, call.method)
@@ -357,12 +372,15 @@ class App:
                 raise ApiError(403, "Forbidden", f"no protocol is known among {scope['subprotocols']}; expected one of {PROTOCOLS}")
         except ApiError as error:
             answer = self.refusal(call, error)
+            self._audit_answer(call, answer.status, answer.body)
             headers = [(b"content-type", answer.content_type.encode()), (b"content-length", b"%d" % len(answer.body))]
             await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
             await send({"type": "websocket.http.response.body", "body": answer.body})
             return
+        self._audit_start(call)
         await send({"type": "websocket.accept", "subprotocol": protocol})
         await self.channels.serve(call, scope["query_string"].decode("latin-1"), receive, send)
+        self._audit_answer(call, 101)
 
     # -- watches --
 

@@ -18,8 +18,8 @@ class Call:
     """A request. ``headers`` have names in lower case; of a name that comes twice the mapping holds the first."""
 
     __slots__ = (
-        "_outcomes", "_position", "body", "certificate", "decoded", "form", "header_list", "headers", "method", "path", "query", "read_at",
-        "route", "target", "user", "warnings",
+        "_outcomes", "_position", "audit", "authenticated", "body", "certificate", "client", "decision", "decoded", "form", "header_list",
+        "headers", "method", "path", "query", "read_at", "route", "target", "uri", "user", "warnings",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +41,11 @@ class Call:
         self.decoded: Object | None = None  # the object in the body with the empty lists and maps that are left out of it
         self.read_at = 0  # a fault: the revision that is read; 0 for the present
         self.user: User = NOBODY
+        self.authenticated: User = NOBODY  # who sent it, when ``user`` is whom it acts as
+        self.client = ""  # the address that it came from
+        self.uri = f"{path}?{query}" if query else path
+        self.decision: tuple[bool, str] | None = None  # of the authorizer: whether it may, and why
+        self.audit: Any = None  # the record of the audit log
         self.warnings: list[str] = []
         self.form: Form = DEFAULT
         self.route: Route | None = None

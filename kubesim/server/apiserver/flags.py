@@ -41,6 +41,7 @@ class Flags:
     token_auth_file: str = ""
     client_ca_file: str = ""
     audit_log_path: str = ""
+    audit_policy_file: str = ""
     service_cluster_ip_range: str = "10.96.0.0/16"
     etcd_compaction_interval: str = "5m"
     advertise_address: str = "192.0.2.10"

@@ -38,6 +38,7 @@ from kubesim.kernel.loop import Kernel
 from kubesim.kernel.time import EPOCH_NS, SECOND
 from kubesim.server.apiserver import certificates, kubeconfig
 from kubesim.server.apiserver.app import App
+from kubesim.server.apiserver.audit import Audit, read_policy
 from kubesim.server.apiserver.bootstrap import USER, bootstrap, is_missing
 from kubesim.server.apiserver.bootstrap import bootstrap_requests as served_requests
 from kubesim.server.apiserver.containers import Containers
@@ -118,6 +119,7 @@ class Process:
         flags = self.flags
         try:
             tokens = read_token_file(flags.token_auth_file) if flags.token_auth_file else {}
+            policy = read_policy(flags.audit_policy_file) if flags.audit_policy_file else None
             config = configure(int(flags.nodes) if flags.nodes.removeprefix("-").isdecimal() else flags.nodes, flags.seed)
             files = [manifests.read(path) for source in self._sources for path in manifests.sources(source)]
         except ValueError as error:
@@ -179,6 +181,12 @@ class Process:
         app = self.app = App(server, self.guest.wake, routes, authenticator, authorizer)
         app.journal = self._journal
         app.remote = remote
+        if policy is not None and flags.audit_log_path:
+            try:
+                app.audit = Audit(policy, flags.audit_log_path, lambda: server.kernel.now_ns, kernel.rng("kube-apiserver/audit").uuid)
+            except OSError as error:
+                raise CannotStart(f"--audit-log-path {flags.audit_log_path}: {error.strerror}") from None
+            self._closers.append(app.audit.close)
         faults = app.faults = Faults(kernel.rng, server.store, lambda: kernel.now_ns)
         faults.add(flags.faults())
         app.control = Control(server, self.guest, faults)
