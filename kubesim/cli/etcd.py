@@ -134,7 +134,7 @@ SKIP_HASH_CHECK = click.option("--skip-hash-check", is_flag=True, help="Take a c
 @FILE
 @_identity
 @SKIP_HASH_CHECK
-def snapshot_restore(file: Path, skip_hash_check: bool, **given: str) -> None:
+def snapshot_restore(file: Path, skip_hash_check: bool, **given: Any) -> None:
     """Make a data directory from FILE, for one member of a new cluster.
 
     \b
