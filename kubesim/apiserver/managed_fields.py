@@ -129,7 +129,7 @@ class FieldTracker:
         self._server = server
         self.is_on = is_on
         self._created: dict[bytes, Object] = {}  # shape of a new object -> the one entry of its managers
-        self.managers: dict[str, str] = {}  # user -> its program, where one program is many users: the controllers
+        self.managers = {"system:apiserver": "kube-apiserver"}  # user -> its program, where that is called otherwise: the controllers, too
 
     # -- writes --
 
