@@ -62,9 +62,9 @@ def web() -> Object:
 class RecordedProcess(Process):
     """``kubesim serve`` with the kubelets of the recordings instead of its own."""
 
-    def build(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def build(self, loop: asyncio.AbstractEventLoop) -> None:
         """Build the server, then what stood on the recorded cluster."""
-        super().build(loop)
+        await super().build(loop)
         server = self.app.server
         self.app.operations.components = ()  # the recorded ones answered elsewhere than where the apiserver looks
         RecordedKubelets(server.kernel, server, node_of=node)
