@@ -203,7 +203,9 @@ class NetworkLink:
         self.kernel.cancel(self._timer)
         delay_ns = self.settings.busy_ping_ns if is_busy else self.settings.idle_ping_ns
         self._timer_is_busy = is_busy
-        self._timer = self.kernel.after(delay_ns, self._ping, priority=PRIORITY_NORMAL if is_busy else PRIORITY_STANDING)
+        # It stands although it runs on for a while after the answer: two candidates that ask for their Leases in turn would else keep a
+        # cluster busy for ever. That somebody waits is ``is_waiting``.
+        self._timer = self.kernel.after(delay_ns, self._ping, priority=PRIORITY_STANDING)
 
     def _ping(self) -> None:
         self._timer = 0
