@@ -26,7 +26,7 @@ MEANWHILE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("get", "deployment", "app", "-w", "--output-watch-events"): ("label", "deployment", "app", "w=1"),
     ("wait", "--for=delete", "pod/one", "--timeout=20s"): ("delete", "pod", "one"),
 }
-# The recorded nodes had no kubelet behind them, and a proxy between refused upgrades; test_streams.py has what a cluster answers.
+# The recorded nodes had no kubelet behind them, and a proxy between refused upgrades.
 NO_KUBELET = ("logs", "exec", "attach", "port-forward", "cp")
 Command = dict[str, Any]
 
