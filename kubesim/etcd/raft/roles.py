@@ -53,9 +53,8 @@ def _admit(raft: Raft, entry: Entry, index: int) -> Entry:
 
 
 def _read_index(raft: Raft, message: Message) -> None:
-    if raft.tracker.is_singleton():
-        answer_read(raft, message, raft.log.committed)
-    elif not raft.committed_in_term():
+    # Upstream answers a singleton's read at once. But a power cut may have taken the commit index and left the entry that it spoke of.
+    if not raft.committed_in_term():
         raft.pending_reads.append(message)  # until the leader knows what is committed
     else:
         confirm_read(raft, message)
@@ -63,7 +62,9 @@ def _read_index(raft: Raft, message: Message) -> None:
 
 def confirm_read(raft: Raft, message: Message) -> None:
     """Answer a read at the commit index of now, once a quorum has confirmed that this member leads."""
-    if raft.read_only.option == SAFE:
+    if raft.tracker.is_singleton():
+        answer_read(raft, message, raft.log.committed)
+    elif raft.read_only.option == SAFE:
         context = message.entries[0].data
         raft.read_only.add(raft.log.committed, message)
         raft.read_only.acknowledge(raft.id, context)

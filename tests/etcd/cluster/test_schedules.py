@@ -82,6 +82,14 @@ def test_a_schedule_decides_everything() -> None:
     assert run_schedule(draw_schedule(7)) == run_schedule(draw_schedule(7))
 
 
+def test_a_member_alone_reads_what_it_had_answered_before_a_power_cut() -> None:
+    """Found by ``tools.soak``: its commit index was lost, its entry was not, and it read before the first entry of its new term."""
+    kinds = "put slow_disk crash_all get_everywhere delete_if put_everywhere grant grant put_leased put crash_all get_everywhere"
+    keys, paces = (0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1), (5, 0, 0, 4, 3, 3, 3, 0, 0, 5, 0, 0)
+    steps = tuple(Step(kind, 0, key, pace) for kind, key, pace in zip(kinds.split(), keys, paces, strict=True))
+    assert run_schedule(Schedule(9233, 1, Knobs(message_bytes_max=200), steps))
+
+
 # -- the tester is tested
 
 QUICK = {  # bug -> the seed of the first drawn schedule that finds it: one less than what ``python -m tools.soak --bugs`` counts
