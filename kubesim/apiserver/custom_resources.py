@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from kubesim.api import conditions
 from kubesim.api.crd import conversion
-from kubesim.api.crd.custom_kind import FINALIZER, kind_of, served_versions
+from kubesim.api.crd.custom_kind import kind_of, served_versions
+from kubesim.api.crd.definitions import FINALIZER
 from kubesim.api.errors import ApiError
 from kubesim.apiserver.dynamic.webhooks import CallFailed, document_of, posted
 from kubesim.apiserver.requests import Request

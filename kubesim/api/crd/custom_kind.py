@@ -18,7 +18,6 @@ from kubesim.api.kinds.parts.table import UNKNOWN, age_cell, human_duration
 from kubesim.kernel.time import SECOND, parse_time
 
 Object = dict[str, Any]
-FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 BLOCKING = frozenset((errors.NOT_FOUND, errors.REQUIRED, errors.TOO_LONG, errors.TOO_MANY, errors.TYPE_INVALID))
 NOT_CHECKED = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation"

@@ -14,6 +14,7 @@ from kubesim.api import schema
 from kubesim.api.schema import Definition, Field
 
 Object = dict[str, Any]
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"  # of a definition whose custom resources are still to go
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 ANYTHING = Field("*")
 SCALARS = {name: Field(code, is_custom=True) for name, code in (("string", "s"), ("integer", "l"), ("number", "n"), ("boolean", "b"))}

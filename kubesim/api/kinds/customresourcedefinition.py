@@ -9,7 +9,7 @@ import orjson
 
 from kubesim.api import conditions, field, names
 from kubesim.api.crd import paths
-from kubesim.api.crd.custom_kind import FINALIZER
+from kubesim.api.crd.definitions import FINALIZER
 from kubesim.api.crd.structure import schema_errors
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Kind
