@@ -21,8 +21,8 @@ $(STAMPS)/venv: pyproject.toml
 
 $(STAMPS)/build: $(STAMPS)/venv setup.py $(CORE)
 	@echo "building the extensions (log: $(STAMPS)/build.log)"
-	@$(BIN)/python setup.py build_ext --inplace --force > $(STAMPS)/build.log 2>&1 || { cat $(STAMPS)/build.log; exit 1; }
-	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[test,check]' >> $(STAMPS)/build.log 2>&1 || { tail -50 $(STAMPS)/build.log; exit 1; }
+	@$(BIN)/python setup.py build_ext --inplace --force --parallel 2 > $(STAMPS)/build.log 2>&1 || { cat $(STAMPS)/build.log; exit 1; }
+	@KUBESIM_BUILT=1 $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[test,check]' >> $(STAMPS)/build.log 2>&1 || { tail -50 $(STAMPS)/build.log; exit 1; }
 	@$(BIN)/python -m compileall -q kubesim  # a first run reads bytecode, also where Python may not write it by itself
 	@touch $@
 
@@ -57,7 +57,7 @@ bench: $(STAMPS)/build $(STAMPS)/debian  ## run the benchmarks at full size and 
 	@$(BIN)/python -m bench.table
 
 debug: $(STAMPS)/venv   ## build the extensions with every check on and run the tests on that build
-	@KUBESIM_DEBUG=1 $(BIN)/python setup.py build_ext --inplace --force > $(STAMPS)/debug.log 2>&1 || { cat $(STAMPS)/debug.log; exit 1; }
+	@KUBESIM_DEBUG=1 $(BIN)/python setup.py build_ext --inplace --force --parallel 2 > $(STAMPS)/debug.log 2>&1 || { cat $(STAMPS)/debug.log; exit 1; }
 	@rm -f $(STAMPS)/build
 	@$(BIN)/pip install -q --disable-pip-version-check 'pytest>=8' pytest-benchmark pytest-xdist hypothesis orjson PyYAML rich click
 	@$(BIN)/python -m pytest -n $(JOBS)

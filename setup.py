@@ -1,6 +1,7 @@
 """Build the compiled extensions of ``kubesim/_core``; everything else is declared in pyproject.toml.
 
-``KUBESIM_DEBUG=1`` builds with every Cython check and C assertion on (``make debug``); the tests run on that build too.
+``KUBESIM_DEBUG=1`` builds with every Cython check and C assertion on (``make debug``); the tests run on that build too. ``KUBESIM_BUILT=1``
+leaves the extensions as they stand: the Makefile builds them once, in place, and then only has the package linked.
 """
 
 import os
@@ -28,4 +29,7 @@ extensions = [
     for path in sorted(Path("kubesim/_core").glob("*.pyx"))
 ]
 
-setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, force="--force" in sys.argv))
+if os.environ.get("KUBESIM_BUILT") == "1":
+    setup()
+else:
+    setup(ext_modules=cythonize(extensions, nthreads=os.cpu_count() or 1, compiler_directives=DIRECTIVES, force="--force" in sys.argv))
