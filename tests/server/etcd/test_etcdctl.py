@@ -67,7 +67,10 @@ class Side:
                 text = text.replace(value, "{" + name + "}")
         for pattern, replacement in PLAIN:
             text = re.sub(pattern, replacement, text)
-        text = re.sub(r" +\{", " {", text)  # etcdctl fills a number up to sixteen digits
+        text = re.sub(" {2,}", " ", re.sub("-{3,}", "---", text))  # etcdctl fills up, and a number may have fewer than sixteen digits
+        # The keys of a lease come in no order.
+        text = re.sub(r'(?<="keys":\[)[^]]*', lambda found: ",".join(sorted(found[0].split(","))), text)
+        text = re.sub(r"(?<=attached keys\(\[)[^]]*", lambda found: " ".join(sorted(found[0].split())), text)
         # In the order of the members' numbers, which are made of ports here.
         return re.sub('(?<=INITIAL_CLUSTER=")[^"]*', lambda found: ",".join(sorted(found[0].split(","))), text)
 
@@ -84,7 +87,8 @@ PLAIN = (
     (r'"ts":("[^"]*"|[\d.]+)', '"ts":…'),
     (r'"size":"[^"]*","took":[\d.e-]+', '"size":…,"took":…'),
     (r'"(ClusterID|MemberID|RaftTerm)" : \d+', r'"\1" : …'),
-    (r"\b0?[0-9a-f]{15,16}\b", "…"),
+    (r"\b[0-9a-f]{12,16}\b", "…"),
+    (r"member ID already exist\b", "Peer URLs already exists"),  # added twice in one second: a number is made of address and second
     (r"clientv3/retry_interceptor.go:\d+", "clientv3/retry_interceptor.go"),
     (r"target\":\"[^\"]*\"", 'target":"…"'),
     (r"127\.0\.0\.1:\d{5}", "…"),
@@ -218,7 +222,7 @@ SESSIONS: dict[str, list[str | tuple[str, str]]] = {
         "put w/b 3",
         "del w/a",
         "|9 watch w/a --rev={revision}",
-        "|14 watch w/ --prefix --rev={revision} --prev-kv",
+        "|16 watch w/ --prefix --rev={revision} --prev-kv",
         "|1 watch w/a --rev={revision} -w json",
         "|9 watch w/a w/b --rev={revision}",
         "|4 watch w/b --rev={revision} -- echo seen",
