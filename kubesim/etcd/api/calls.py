@@ -45,6 +45,10 @@ class Answer:
         return self._value
 
 
+def _nobody(value: Any, error: Exception | None) -> None:
+    """Whom to tell once it is told: a call that is over holds nobody, so that it leaves no cycle for the collector."""
+
+
 class Running:
     """A call under way."""
 
@@ -62,15 +66,17 @@ class Running:
         try:
             coroutine.send(None).then(self.step)
         except StopIteration as stop:
-            self._coroutine = None
-            self._done(stop.value, None)
+            self._end(stop.value, None)
         except Exception as error:
-            self._coroutine = None
-            self._done(None, error)
+            self._end(None, error)
+
+    def _end(self, value: Any, error: Exception | None) -> None:
+        done, self._done, self._coroutine = self._done, _nobody, None
+        done(value, error)
 
     def cancel(self) -> None:
         """End the call where it waits; nobody is told. What it has proposed may still happen."""
-        coroutine, self._coroutine = self._coroutine, None
+        coroutine, self._coroutine, self._done = self._coroutine, None, _nobody
         if coroutine is not None:
             coroutine.close()
 

@@ -36,7 +36,8 @@ PUBLISH_LOOK_SECONDS = 0.01
 READY_SECONDS_MAX = 5.0
 CRASHED = 70
 VERSION_MONITOR_NS = 5_000_000_000
-YOUNG_OBJECTS_MAX = 100_000
+YOUNG_OBJECTS_MAX = 20_000  # a call leaves no cycle; what is young is in the log, and looking at it is a pause of some milliseconds
+YOUNG_COLLECTIONS_MAX = 250
 
 
 class CannotStart(Exception):
@@ -136,7 +137,7 @@ class Process:
         self.front = Front(self.loop, self.context, self.clock)
         await self._listen_clients()
         gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS_MAX, 50, 100)
+        gc.set_threshold(YOUNG_OBJECTS_MAX, YOUNG_COLLECTIONS_MAX, 100)
 
     async def _publish(self, service: Service) -> None:
         """Tell the cluster about this member; clients are served once it knows, or after 5 s, as etcd does: then reads need no quorum."""

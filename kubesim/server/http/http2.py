@@ -67,6 +67,21 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
 
 
+class _Gone:
+    """The handler of a stream that is closed."""
+
+    def data(self, data: bytes) -> None:
+        pass
+
+    def end_of_request(self) -> None:
+        pass
+
+    reset = writable = end_of_request
+
+
+GONE = _Gone()
+
+
 class Stream:
     """One stream as its handler sees it: ``headers``, ``send`` and ``reset``."""
 
@@ -172,11 +187,18 @@ class Stream:
             self.close()
 
     def close(self) -> None:
-        """Forget the stream: nothing is sent on it any more."""
+        """Forget the stream and its handler: nothing is sent on it any more, and no cycle is left for the collector."""
         self.is_closed = True
+        self.handler = GONE
         self._queue.clear()
         self._connection.streams.pop(self.number, None)
         self._connection.waiting.pop(self, None)
+
+    def break_off(self) -> None:
+        """Close the stream, and tell its handler that the client has gone."""
+        handler = self.handler
+        self.close()
+        handler.reset()
 
     def flush(self) -> None:
         """Send what the windows allow of what waits."""
@@ -270,8 +292,7 @@ class Connection:
         """Take note that the connection has gone."""
         self.is_over = True
         for stream in list(self.streams.values()):
-            stream.close()
-            stream.handler.reset()
+            stream.break_off()
 
     def writable(self) -> None:
         """Go on after ``is_full`` was true."""
@@ -292,8 +313,7 @@ class Connection:
         elif kind == RST_STREAM:
             stream = self.streams.get(number)
             if stream is not None:
-                stream.close()
-                stream.handler.reset()
+                stream.break_off()
         elif kind == SETTINGS:
             self._take_settings(flags, payload)
         elif kind == PING:
@@ -371,9 +391,9 @@ class Connection:
         if handler is None:
             stream.reset(REFUSED_STREAM)
             return
-        stream.handler = handler
         if stream.is_closed:
             return  # answered already
+        stream.handler = handler
         self.streams[number] = stream
         if has_ended:
             stream.is_remote_closed = True

@@ -97,6 +97,7 @@ def test_an_answer_leaves_in_one_write() -> None:
     ended = END_HEADERS | END_STREAM
     assert bench.take() == [(HEADERS, END_HEADERS, 1, OK), (DATA, 0, 1, b"body"), (HEADERS, ended, 1, TRAILERS)]
     assert bench.connection.streams == {}
+    assert handler.stream.handler is not handler, "a stream that is over holds nobody"
 
 
 def test_what_the_windows_do_not_allow_waits() -> None:
