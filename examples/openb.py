@@ -46,6 +46,7 @@ def main() -> None:
     cluster, allocation = run(trace)
     totals = totals_of(trace.nodes, COLUMNS, node_amounts)
     picture = allocation.svg(totals, "openb: share of all that is allocated", cluster.start_ns)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "allocation.csv").write_text(allocation.csv(cluster.start_ns), encoding="utf-8")
     (arguments.out / "allocation.svg").write_text(picture, encoding="utf-8")
     latencies = cluster.metrics.latencies()["create_to_scheduled"]
