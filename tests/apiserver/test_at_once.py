@@ -59,7 +59,7 @@ spaces = st.sampled_from(("default", "a", "gone", "A", ""))
 abouts = st.sampled_from(({"namespace": "default"}, {"namespace": "a"}, {}, {"namespace": "other"}, None))
 oddities = st.sampled_from((
     {}, {}, {}, {"kind": "Pod"}, {"apiVersion": "v2"}, {"metadata": {"name": "p.5", "namespace": "default", "labels": {"a": "b"}}},
-    {"metadata": {"generateName": "p-", "namespace": "default"}}, {"extra": 1},
+    {"metadata": {"generateName": "p-", "namespace": "default"}}, {"extra": 1}, {"metadata": None}, {"metadata": {}},
 ))  # fmt: skip
 less = st.sampled_from((None, None, "source", "eventTime", "involvedObject", "kind"))
 
@@ -68,8 +68,9 @@ less = st.sampled_from((None, None, "source", "eventTime", "involvedObject", "ki
 def event_requests(draw: st.DrawFn) -> Request:
     body = event(draw(names), draw(spaces), draw(abouts), **draw(oddities))
     body.pop(draw(less), None)
+    own = (body["metadata"] or {}).get("namespace", "default")
     options = draw(st.sampled_from(({}, {}, {"dryRun": "All"})))
-    return Request("create", "events", draw(spaces) if draw(st.booleans()) else body["metadata"]["namespace"], "", body, options=options)
+    return Request("create", "events", draw(spaces) if draw(st.booleans()) else own, "", body, options=options)
 
 
 @given(st.lists(event_requests(), min_size=1, max_size=6))

@@ -48,9 +48,9 @@ def is_plain(event: Object, namespace: str) -> bool:
 
     Not every other one is wrong.
     """
-    metadata, involved = event["metadata"], event.get("involvedObject")
+    metadata, involved = event.get("metadata"), event.get("involvedObject")
     return (
-        event.keys() >= _ALWAYS and len(metadata) == 2 and involved is not None and bool(namespace)
+        event.keys() >= _ALWAYS and metadata is not None and len(metadata) == 2 and involved is not None and bool(namespace)
         and metadata.get("namespace") == namespace == involved.get("namespace") and _plain_name(metadata.get("name", "")) is not None
         and event.get("kind") == "Event" and event.get("apiVersion") == "v1" and is_label(namespace)
     )  # fmt: skip

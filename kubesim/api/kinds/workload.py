@@ -10,7 +10,7 @@ from kubesim.api import field
 from kubesim.api.errors import FieldError
 from kubesim.api.kinds.contract import Kind
 from kubesim.api.kinds.parts.columns import NAME_AND_AGE
-from kubesim.api.kinds.parts.metadata import metadata_errors, metadata_update_errors
+from kubesim.api.kinds.parts.metadata import immutable_errors, metadata_errors, metadata_update_errors
 from kubesim.api.kinds.podgroup import GATE, policy_errors
 
 Object = dict[str, Any]
@@ -35,10 +35,7 @@ def _validate(workload: Object) -> Sequence[FieldError]:
 
 
 def _validate_update(new: Object, old: Object) -> Sequence[FieldError]:
-    wrong = [*metadata_update_errors(new, old)]
-    if new["spec"] != old["spec"]:
-        wrong.append(field.invalid("spec", new["spec"], "field is immutable"))
-    return wrong
+    return [*metadata_update_errors(new, old), *immutable_errors(new["spec"], old["spec"], "spec")]
 
 
 KIND = Kind(

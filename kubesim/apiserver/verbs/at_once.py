@@ -36,11 +36,10 @@ def create(server: "ApiServer", resource: Resource, request: Request) -> Object 
     if resource.name != EVENTS or server.fields.is_on or server.dynamic.is_on:
         return None
     event, namespace = request.obj, request.namespace
-    metadata = event["metadata"]
     admitted = server.admission.known(EVENTS, namespace, event) if is_plain(event, namespace) else None
     if admitted is None:
         return None
-    name = metadata["name"]
+    name = event["metadata"]["name"]
     key = f"{resource.prefix}{namespace}/{name}".encode()
     if server.get_record(key) is not None:
         return None

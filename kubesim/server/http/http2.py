@@ -364,7 +364,8 @@ class Connection:
         if flags & END_HEADERS:
             self._end_headers()
 
-    def _end_headers(self) -> None:
+    def _decoded(self) -> tuple[int, int, dict[str, str]]:
+        """The stream, flags and headers of the block that has just ended."""
         assert self._block is not None
         number, flags, block = self._block
         self._block = None
@@ -372,6 +373,10 @@ class Connection:
             headers = self._decoder.decode(block)
         except HpackError as error:
             raise ConnectionError_(COMPRESSION_ERROR, str(error)) from None
+        return number, flags, headers
+
+    def _end_headers(self) -> None:
+        number, flags, headers = self._decoded()
         stream = self.streams.get(number)
         if stream is not None:  # trailers
             if flags & END_STREAM and not stream.is_remote_closed:

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-from kubesim.server.http.hpack import HpackError
 from kubesim.server.http.http2 import (
-    COMPRESSION_ERROR,
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -13,7 +11,6 @@ from kubesim.server.http.http2 import (
     PING,
     PREFACE,
     Connection,
-    ConnectionError_,
     Stream,
     StreamHandler,
     frame,
@@ -73,13 +70,7 @@ class ClientConnection(Connection):
         super()._take(kind, flags, number, payload)
 
     def _end_headers(self) -> None:
-        assert self._block is not None
-        number, flags, block = self._block
-        self._block = None
-        try:
-            headers = self._decoder.decode(block)
-        except HpackError as error:
-            raise ConnectionError_(COMPRESSION_ERROR, str(error)) from None
+        number, flags, headers = self._decoded()
         stream = self.streams.get(number)
         if stream is None:
             return  # we have closed it
